@@ -1,0 +1,6 @@
+//! M:N green threads: `std::thread` semantics at the cost of a goroutine.
+#![allow(dead_code)]
+
+mod primitive;
+#[cfg(not(loom))]
+mod sys;

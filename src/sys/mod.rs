@@ -1,0 +1,8 @@
+//! The only place for libc: thin, safe-where-possible wrappers without any policy.
+//!
+//! Functions return `io::Result` with the kernel's error, retry `EINTR` where a caller could do
+//! nothing else, and keep no state.
+
+pub(crate) mod clock;
+pub(crate) mod futex;
+pub(crate) mod membarrier;
