@@ -3,6 +3,8 @@
 
 #[cfg(not(loom))]
 mod arch;
+#[cfg(not(loom))]
+mod own_tls;
 mod primitive;
 #[cfg(not(loom))]
 mod sys;
