@@ -4,5 +4,8 @@
 //! nothing else, and keep no state.
 
 pub(crate) mod clock;
+pub(crate) mod dl;
 pub(crate) mod futex;
+pub(crate) mod heap;
 pub(crate) mod membarrier;
+pub(crate) mod thread;
