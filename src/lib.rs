@@ -2,5 +2,6 @@
 #![allow(dead_code)]
 
 mod primitive;
+mod stack;
 #[cfg(not(loom))]
 mod sys;
