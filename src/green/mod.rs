@@ -26,6 +26,11 @@ pub(crate) mod join;
 pub(crate) mod permit;
 pub(crate) mod wait;
 
+#[cfg(all(test, loom))]
+mod join_model;
+#[cfg(all(test, loom))]
+mod wait_model;
+
 #[cfg(not(loom))]
 pub(crate) mod arena;
 #[cfg(not(loom))]

@@ -30,7 +30,7 @@
 //!
 //! Source: Go's `gopark`/`goready` with `selectDone`, folded into one word; parking_lot's parker.
 
-use crate::primitive::atomic::{AtomicU64, Ordering, ord};
+use crate::primitive::atomic::{AtomicU64, Ordering, mutant, ord};
 
 const STATUS_BITS: u32 = 3;
 const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
@@ -137,6 +137,8 @@ impl WaitWord {
         // ORDERING: Relaxed; a guess that the exchange below checks.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
+            // The mutant forgets whose episode it is.
+            let base = if mutant!("wait.sequence") { seen & !STATUS_MASK } else { base };
             let claim = match seen.wrapping_sub(base) {
                 WAITING => Claim::Early,
                 PARKED => Claim::Resume,
