@@ -142,9 +142,7 @@ impl Bias {
         let requested = index << STATE_BITS | REQUESTED;
         // ORDERING: Acquire; pairs with the Release in `begin_tenure`. The heavy fence that the
         // caller issues orders the store before `take`.
-        self.tenure
-            .compare_exchange(held, requested, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.tenure.compare_exchange(held, requested, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Monitor: after the heavy fence, takes the processor if the machine is in user code (m3).
