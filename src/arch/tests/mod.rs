@@ -22,12 +22,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::rc::Rc;
 
+type Body = Box<dyn FnOnce(&Pair)>;
+
 /// A root and one context beside it, on a stack of its own.
 struct Pair {
     root: Context,
     side: Context,
     stack: Vec<u128>,
-    body: Cell<Option<Box<dyn FnOnce(&Pair)>>>,
+    body: Cell<Option<Body>>,
     done: Cell<bool>,
     /// What the body ended with, when it did not return.
     panic: Cell<Option<Box<dyn Any + Send>>>,
