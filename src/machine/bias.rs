@@ -77,9 +77,8 @@ impl Bias {
         if !mutant!("bias.enter.fence") {
             fence::light();
         }
-        // ORDERING: Acquire; pairs with the exchange in `take`: after TAKEN, what the monitor
-        // wrote before it is seen.
-        if self.revoke.load(Ordering::Acquire) == NONE { Tenure::Kept } else { self.enter_slow() }
+        // ORDERING: Relaxed; ordered by the fence above; `enter_slow` acquires where it matters.
+        if self.revoke.load(Ordering::Relaxed) == NONE { Tenure::Kept } else { self.enter_slow() }
     }
 
     #[cold]
@@ -87,7 +86,7 @@ impl Bias {
     fn enter_slow(&self) -> Tenure {
         let kept =
             // ORDERING: AcqRel; decides against the exchange in `take`, which it pairs with.
-            self.revoke.compare_exchange(REQUESTED, NONE, Ordering::AcqRel, Ordering::Acquire);
+            self.revoke.compare_exchange(REQUESTED, NONE, ord!("bias.enter.slow", AcqRel), ord!("bias.enter.slow", Acquire));
         match kept {
             Ok(_) | Err(NONE) => Tenure::Kept,
             Err(_) => {
@@ -126,7 +125,7 @@ impl Bias {
         let next = if outside || mutant!("bias.take.check") { TAKEN } else { NONE };
         let exchanged =
             // ORDERING: AcqRel; decides against the exchange in `enter_slow`, which it pairs with.
-            self.revoke.compare_exchange(REQUESTED, next, Ordering::AcqRel, Ordering::Relaxed);
+            self.revoke.compare_exchange(REQUESTED, next, ord!("bias.take.exchange", AcqRel), Ordering::Relaxed);
         exchanged.is_ok() && next == TAKEN
     }
 

@@ -2,3 +2,5 @@
 
 pub(crate) mod deque;
 pub(crate) mod run_queue;
+#[cfg(all(test, loom))]
+mod run_queue_model;
