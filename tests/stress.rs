@@ -278,8 +278,7 @@ fn runtimes_come_and_go() {
     for round in 0..20 * scale() {
         let runtime = runtime(1 + (round % 4) as usize);
         runtime.run(|| {
-            let handles: Vec<_> =
-                (0..50).map(|_| gthread::spawn(gthread::yield_now)).collect();
+            let handles: Vec<_> = (0..50).map(|_| gthread::spawn(gthread::yield_now)).collect();
             handles.into_iter().for_each(|handle| handle.join().unwrap());
         });
         assert_nothing_left(runtime);

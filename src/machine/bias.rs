@@ -99,9 +99,8 @@ impl Bias {
         if !mutant!("bias.enter.fence") {
             fence::light();
         }
-        // ORDERING: Acquire; pairs with the exchange in `take`: after TAKEN, what the monitor
-        // wrote before it is seen.
-        let tenure = self.tenure.load(Ordering::Acquire);
+        // ORDERING: Relaxed; ordered by the fence above; `enter_slow` acquires where it matters.
+        let tenure = self.tenure.load(Ordering::Relaxed);
         if tenure & STATE_MASK == HELD { Tenure::Kept } else { self.enter_slow(tenure) }
     }
 
@@ -115,7 +114,12 @@ impl Bias {
         let requested = seen & !STATE_MASK | REQUESTED;
         let kept =
             // ORDERING: AcqRel; decides against the exchange in `take`, which it pairs with.
-            self.tenure.compare_exchange(requested, held, Ordering::AcqRel, Ordering::Acquire);
+            self.tenure.compare_exchange(
+                requested,
+                held,
+                ord!("bias.enter.slow", AcqRel),
+                ord!("bias.enter.slow", Acquire),
+            );
         match kept {
             Ok(_) => Tenure::Kept,
             Err(now) if now == held => Tenure::Kept,
@@ -155,7 +159,12 @@ impl Bias {
         let next = index << STATE_BITS | state;
         let exchanged =
             // ORDERING: AcqRel; decides against the exchange in `enter_slow`, which it pairs with.
-            self.tenure.compare_exchange(requested, next, Ordering::AcqRel, Ordering::Relaxed);
+            self.tenure.compare_exchange(
+                requested,
+                next,
+                ord!("bias.take.exchange", AcqRel),
+                Ordering::Relaxed,
+            );
         exchanged.is_ok() && state == TAKEN
     }
 

@@ -12,7 +12,11 @@
 //! | `current`, `tid`, `slice` | written by its own OS thread (`slice` by the monitor too); read by the monitor and the dump |
 
 pub(crate) mod bias;
+#[cfg(all(test, loom))]
+mod bias_model;
 pub(crate) mod parker;
+#[cfg(all(test, loom))]
+mod parker_model;
 
 #[cfg(not(loom))]
 mod state;

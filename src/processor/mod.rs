@@ -15,6 +15,8 @@
 
 pub(crate) mod deque;
 pub(crate) mod run_queue;
+#[cfg(all(test, loom))]
+mod run_queue_model;
 
 #[cfg(not(loom))]
 pub(crate) mod counters;

@@ -102,9 +102,9 @@ impl<T: Sync> RunQueue<T> {
     pub(crate) fn set_next(&self, green: Runnable<T>, now_ns: u64) -> Option<Runnable<T>> {
         // ORDERING: Relaxed; a thief that reads an old time only steals too early.
         self.shared.next_since_ns.store(now_ns, Ordering::Relaxed);
-        // ORDERING: AcqRel; Release publishes the green thread to the thief's exchange, Acquire
-        // takes a displaced one (pairs with itself and with `Thief::steal_next`).
-        let old = self.shared.next.swap(green.0.as_ptr(), ord!("run_queue.set_next", AcqRel));
+        // ORDERING: Release; pairs with the Acquire in `Thief::steal_next`; publishes the green
+        // thread. A displaced one was put there by this holder, or before it came to hold.
+        let old = self.shared.next.swap(green.0.as_ptr(), ord!("run_queue.set_next", Release));
         NonNull::new(old).map(Runnable)
     }
 
@@ -150,8 +150,9 @@ impl<T: Sync> RunQueue<T> {
     /// Takes the next slot, unless it has had its share of turns and others wait.
     #[inline(always)]
     fn pop_next(&self) -> Option<Runnable<T>> {
-        // ORDERING: AcqRel; pairs with the exchange of a thief: one of the two gets it.
-        let next = self.shared.next.swap(std::ptr::null_mut(), ord!("run_queue.pop_next", AcqRel));
+        // ORDERING: Relaxed; the exchange decides between the holder and a thief, and what the
+        // holder finds it has put there itself, or its predecessor before it came to hold.
+        let next = self.shared.next.swap(std::ptr::null_mut(), Ordering::Relaxed);
         let green = Runnable(NonNull::new(next)?);
         let turns = self.inherited.get() + 1;
         self.inherited.set(turns);
@@ -225,12 +226,12 @@ impl<T: Sync> Thief<T> {
         if seen.is_null() || now_ns < since.saturating_add(NEXT_SLOT_AGE_NS) {
             return None;
         }
-        // ORDERING: AcqRel; Acquire pairs with the Release in `set_next`; publishes the green
-        // thread. ABA is harmless: whatever the slot holds is runnable.
+        // ORDERING: Acquire; pairs with the Release in `set_next`; publishes the green thread. ABA
+        // is harmless: whatever the slot holds is runnable.
         let taken = self.shared.next.compare_exchange(
             seen,
             std::ptr::null_mut(),
-            ord!("run_queue.steal_next", AcqRel),
+            ord!("run_queue.steal_next", Acquire),
             Ordering::Relaxed,
         );
         taken.ok().and_then(NonNull::new).map(Runnable)

@@ -34,20 +34,20 @@ impl Idle {
         Self { idle: AtomicU32::new(0), searching: AtomicU32::new(0), mask, processors }
     }
 
-    /// s2 and s3: after a push, whether the submitter must wake a machine.
+    /// s2 and s3: after a push, whether the submitter must wake a machine. The caller holds a
+    /// processor of this runtime.
     #[inline(always)]
     pub(crate) fn should_wake(&self) -> bool {
-        if self.processors == 1 && !cfg!(loom) && !self.is_any_idle() {
-            // One processor, and it is in use: by the submitter, or by a machine that looks at
-            // every source after it has announced itself idle, fence included. Only an OS thread
-            // or a detached machine can get here with the announcement in flight, and both use
-            // `should_wake_external`.
+        if self.processors == 1 && !self.is_any_idle() {
+            // The caller holds the only processor, so there is none to wake a machine with, and
+            // whoever gives it up, now or after it was taken from the caller, looks at every
+            // source afterwards (README, Idle, "One processor").
             return false;
         }
         self.should_wake_external()
     }
 
-    /// As [`Idle::should_wake`], for submitters that hold no processor.
+    /// As [`Idle::should_wake`], for submitters that may hold no processor.
     #[inline(always)]
     pub(crate) fn should_wake_external(&self) -> bool {
         if !mutant!("idle.submit.fence") {
@@ -142,6 +142,16 @@ impl Idle {
     pub(crate) fn is_any_idle(&self) -> bool {
         // ORDERING: Relaxed; a hint; protocols fence before they ask.
         self.idle.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether [`Idle::claim`] would find a processor: what a waker that found none asks before it
+    /// tries again.
+    ///
+    /// NOTE: asking [`Idle::is_any_idle`] there would spin while a machine that retires is
+    /// preempted between its count and its bit. That machine looks at every source afterwards.
+    pub(crate) fn is_any_claimable(&self) -> bool {
+        // ORDERING: Relaxed; ordered by the fence in `stop_searching`, which pairs with `retire`.
+        self.mask.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Whether all processors are idle.

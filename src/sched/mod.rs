@@ -8,6 +8,8 @@
 //! processors from machines that block or compute for too long.
 
 pub(crate) mod idle;
+#[cfg(all(test, loom))]
+mod idle_model;
 pub(crate) mod timekeeper;
 
 cfg_if::cfg_if! {

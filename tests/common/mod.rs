@@ -1,8 +1,8 @@
 //! What the tests share: a watchdog that lets a hang explain itself, and a seed that is printed.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Prints the dump and aborts if the test has not ended in time.
