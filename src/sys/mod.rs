@@ -9,4 +9,6 @@ pub(crate) mod futex;
 pub(crate) mod mem;
 pub(crate) mod membarrier;
 pub(crate) mod signal;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod valgrind;
