@@ -11,4 +11,5 @@ pub(crate) mod membarrier;
 pub(crate) mod signal;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod userfault;
 pub(crate) mod valgrind;

@@ -16,7 +16,8 @@ pub(super) fn run_case(case: &str) -> bool {
         "unnamed" => overflow(Some(3)),
         "unannounced" => overflow(None),
         "leap" => leap(),
-        "protected" => protected(),
+        "poisoned" => without_markers(false),
+        "protected" => without_markers(true),
         "free" => free(),
         "null" => null(),
         "std" => std_thread(),
@@ -69,8 +70,9 @@ fn a_frame_that_is_not_probed_still_meets_the_guard() {
 
 #[test]
 #[cfg(feature = "fault-injection")]
-fn a_guard_made_by_mprotect_is_reported_alike() {
+fn guards_made_in_other_ways_are_reported_alike() {
     let expected = "green thread '<unnamed>' has overflowed its stack (131072 bytes)\n";
+    assert_eq!(dies("poisoned", SIGABRT), expected);
     assert_eq!(dies("protected", SIGABRT), expected);
 }
 
@@ -152,9 +154,17 @@ fn leap() {
     unsafe { stack.bottom().wrapping_sub(60 << 10).write_volatile(1) };
 }
 
-fn protected() {
+/// Overflows a stack whose guard was made for an older kernel.
+fn without_markers(also_without_poison: bool) {
     #[cfg(feature = "fault-injection")]
-    crate::sys::fault::fail(crate::sys::fault::Call::GuardInstall, 0, u64::MAX, 22);
+    {
+        use crate::sys::fault::{Call, fail};
+        fail(Call::GuardInstall, 0, u64::MAX, 22);
+        if also_without_poison {
+            fail(Call::Poison, 0, u64::MAX, 1);
+        }
+    }
+    let _ = also_without_poison;
     leap();
 }
 

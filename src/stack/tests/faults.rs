@@ -1,7 +1,5 @@
 //! The kernel says no: at each call in turn, once and for good.
 
-use super::*;
-
 /// The cases of this file.
 #[cfg(not(feature = "fault-injection"))]
 pub(super) fn run_case(_case: &str) -> bool {
@@ -13,7 +11,7 @@ pub(super) use injected::run_case;
 
 #[cfg(feature = "fault-injection")]
 mod injected {
-    use super::*;
+    use crate::stack::tests::*;
     use crate::sys::fault::{Call, calls, clear, fail};
 
     const EINVAL: i32 = 22;
@@ -23,6 +21,7 @@ mod injected {
     /// The cases of this file.
     pub(crate) fn run_case(case: &str) -> bool {
         match case {
+            "poison" => poison(),
             "mprotect" => mprotect(),
             "map limit" => map_limit(),
             "no mapping" => no_mapping(),
@@ -35,7 +34,12 @@ mod injected {
     }
 
     #[test]
-    fn an_older_kernel_gets_guards_by_mprotect() {
+    fn an_older_kernel_gets_guards_by_poison() {
+        pass("poison");
+    }
+
+    #[test]
+    fn a_still_older_kernel_gets_guards_by_mprotect() {
         pass("mprotect");
     }
 
@@ -64,8 +68,35 @@ mod injected {
         pass("no trimming");
     }
 
+    fn poison() {
+        fail(Call::GuardInstall, 0, u64::MAX, EINVAL);
+        fail(Call::Protect, 0, u64::MAX, EPERM);
+        let descriptors = || std::fs::read_dir("/proc/self/fd").expect("proc is there").count();
+        let (before, mappings) = (descriptors(), memory::mappings());
+        let start = std::time::Instant::now();
+        let Ok(ticket) = reserve(size(1)) else {
+            assert!(calls(Call::Protect) > 0);
+            return eprintln!("this kernel has no UFFDIO_POISON, or forbids it");
+        };
+        let tickets: Vec<_> = (1..20_000).map(|_| reserve(size(1)).expect("guards")).collect();
+        let ns = start.elapsed().as_nanos() / 20_000;
+        let added = memory::mappings() - mappings;
+        eprintln!("20000 stacks guarded by UFFDIO_POISON: {ns} ns each, {added} mappings");
+        assert!(added < 20, "{added} mappings");
+        assert_eq!(descriptors(), before);
+        assert_eq!(stats().guard, Some(GuardKind::Poison));
+        let stacks: Vec<_> = tickets.into_iter().chain([ticket]).map(take_global).collect();
+        for stack in stacks.iter().step_by(100) {
+            assert!(memory::is_guarded(stack.bottom() as usize - 1));
+            assert!(!memory::is_guarded(stack.bottom() as usize));
+            assert!(!memory::is_guarded(stack.end() as usize - 1));
+        }
+        give_all(stacks);
+    }
+
     fn mprotect() {
         fail(Call::GuardInstall, 0, u64::MAX, EINVAL);
+        fail(Call::Poison, 0, u64::MAX, EPERM);
         let stacks: Vec<_> = (0..1000).map(|_| stack(size(1))).collect();
         assert_eq!(calls(Call::GuardInstall), stats().slabs as u64, "asked once a slab");
         assert!(calls(Call::Protect) >= 1000);
@@ -78,6 +109,7 @@ mod injected {
 
     fn map_limit() {
         fail(Call::GuardInstall, 0, u64::MAX, EINVAL);
+        fail(Call::Poison, 0, u64::MAX, EPERM);
         let mut tickets = Vec::new();
         let error = loop {
             match reserve(size(1)) {
@@ -149,6 +181,7 @@ mod injected {
             give_all(stacks);
         }
         fail(Call::GuardInstall, 0, u64::MAX, EINVAL);
+        fail(Call::Poison, 0, u64::MAX, EPERM);
         fail(Call::Protect, 0, u64::MAX, ENOMEM);
         let error = reserve(size(120)).expect_err("no guard of either kind");
         assert!(error.to_string().contains("vm.max_map_count"), "{error}");
@@ -159,8 +192,9 @@ mod injected {
     fn no_trimming() {
         fail(Call::DontNeed, 0, u64::MAX, EINVAL);
         let size = size(1);
-        for _ in 0..300 {
+        for _ in 0..3 {
             give_all([stack(size)]);
+            age();
         }
         scavenge(100);
         assert!(scavenge(100) > 0);

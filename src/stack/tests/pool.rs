@@ -223,3 +223,61 @@ fn tickets_and_stacks_wander_between_threads() {
     assert_eq!((stats.slots_reserved, stats.slots_bound, stats.slots_cached), (0, 0, 0));
     assert!(stats.slots_mapped < 2000, "{stats:?}");
 }
+
+/// The cost of a spawn's and an exit's share of stacks, and of growth. Printed, not asserted; run by
+/// `cargo test --release --lib stack:: -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn measure() {
+    const ROUNDS: usize = 2001;
+    let median = |mut ns: Vec<u128>| {
+        ns.sort_unstable();
+        ns[ns.len() / 2]
+    };
+    let size = StackSize::default();
+    let mut cache = Cache::new(size).expect("a class");
+    let cycle = |cache: &mut Cache| {
+        let ticket = cache.reserve(size).expect("address space");
+        let stack = cache.take(std::hint::black_box(ticket));
+        stack.set_owner(&raw const *cache as *const ());
+        // SAFETY: nothing runs on it.
+        unsafe { cache.give(std::hint::black_box(stack)) };
+    };
+    let rounds = (0..ROUNDS).map(|_| {
+        let start = std::time::Instant::now();
+        (0..1000).for_each(|_| cycle(&mut cache));
+        start.elapsed().as_nanos()
+    });
+    eprintln!("reserve, take and give, hot: {:.1} ns", median(rounds.collect()) as f64 / 1000.0);
+    let rounds = (0..ROUNDS).map(|_| {
+        let start = std::time::Instant::now();
+        for _ in 0..100 {
+            let stack = take_global(reserve(size).expect("address space"));
+            // SAFETY: nothing runs on it.
+            unsafe { give_global(std::hint::black_box(stack)) };
+        }
+        start.elapsed().as_nanos()
+    });
+    eprintln!("the same without a processor: {} ns", median(rounds.collect()) / 100);
+    let mut stacks = Vec::with_capacity(10_000);
+    let mut tickets = Vec::with_capacity(10_000);
+    let rounds = (0..51).map(|_| {
+        let start = std::time::Instant::now();
+        tickets.extend((0..10_000).map(|_| cache.reserve(size).expect("address space")));
+        stacks.extend(tickets.drain(..).map(|ticket| cache.take(ticket)));
+        for stack in stacks.drain(..) {
+            // SAFETY: nothing runs on it.
+            unsafe { cache.give(stack) };
+        }
+        start.elapsed().as_nanos()
+    });
+    eprintln!("the same, 10,000 at a time: {} ns", median(rounds.collect()) / 10_000);
+    let batch = 256;
+    let mut tickets = Vec::with_capacity(100_000);
+    let rounds = (0..300).map(|_| {
+        let start = std::time::Instant::now();
+        tickets.extend((0..batch).map(|_| reserve(size).expect("address space")));
+        start.elapsed().as_nanos()
+    });
+    eprintln!("growth: {} ns a slot", median(rounds.collect()) / batch);
+}
