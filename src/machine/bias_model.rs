@@ -24,14 +24,16 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Arc<Self> {
-        Arc::new(Self { bias: Bias::new(), processor: Shared::new(0) })
+        let bias = Bias::new();
+        bias.begin_tenure(0);
+        Arc::new(Self { bias, processor: Shared::new(0) })
     }
 
     /// One round of the monitor; `true`: the processor is its own.
     fn revoke(&self) -> bool {
-        self.bias.request();
+        let _ = self.bias.request(0);
         fence::heavy();
-        self.bias.take()
+        self.bias.take(0)
     }
 }
 
@@ -123,9 +125,9 @@ impl TwoTenures {
         if !self.holder[0].load(Ordering::Acquire) {
             return None;
         }
-        self.bias.request();
+        let _ = self.bias.request(0);
         fence::heavy();
-        if !self.bias.take() {
+        if !self.bias.take(0) {
             return None;
         }
         // The candidate may be an old story: it is the holder words that name what was taken.

@@ -13,5 +13,7 @@ pub(crate) mod mem;
 pub(crate) mod membarrier;
 pub(crate) mod schedule;
 pub(crate) mod signal;
+pub(crate) mod testing;
 pub(crate) mod thread;
+pub(crate) mod userfault;
 pub(crate) mod valgrind;
