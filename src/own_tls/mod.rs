@@ -153,6 +153,11 @@ impl Support {
         true
     }
 
+    /// The parts of the template that a renewal leaves as they are, in rising order.
+    fn skipped_by_renewals(&self) -> [Range<isize>; 2] {
+        [self.kept.clone(), self.layout.unused.clone()]
+    }
+
     /// See [`support`].
     fn find() -> Result<Self, Unsupported> {
         let mode = arch::choose().map_err(|_| Unsupported::new("contexts cannot be switched"))?;
