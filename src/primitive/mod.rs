@@ -10,3 +10,8 @@ pub(crate) mod fence;
 pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod tls;
+
+#[cfg(loom)]
+pub(crate) mod futex;
+#[cfg(not(loom))]
+pub(crate) use crate::sys::futex;

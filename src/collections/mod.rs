@@ -1,0 +1,3 @@
+//! Data structures that know nothing of threads: plain values, owned by whoever holds the lock.
+
+pub(crate) mod slab;

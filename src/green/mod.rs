@@ -1,0 +1,4 @@
+//! G: a green thread.
+
+pub(crate) mod join;
+pub(crate) mod wait;

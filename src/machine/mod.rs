@@ -1,0 +1,4 @@
+//! M: a machine.
+
+pub(crate) mod bias;
+pub(crate) mod parker;

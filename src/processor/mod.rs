@@ -1,0 +1,4 @@
+//! P: a processor.
+
+pub(crate) mod deque;
+pub(crate) mod run_queue;
