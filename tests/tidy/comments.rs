@@ -15,13 +15,27 @@ pub(crate) fn check_story(source: &Source) -> Vec<Complaint> {
 /// Complains of atomic operations outside tests that no `ORDERING:` comment belongs to.
 pub(crate) fn check_ordering(source: &Source) -> Vec<Complaint> {
     let mut complaints = Vec::new();
+    let mutations = mutations(&source.code);
     for (start, end, name) in atomic_operations(source) {
-        if !source.is_test(start) && !source.has_comment("ORDERING:", start, end) {
+        let mutated = mutations.iter().any(|range| range.contains(&start));
+        let exempt = mutated || source.is_test(start);
+        if !exempt && !source.has_comment("ORDERING:", start, end) {
             let message = format!("`{name}` without an `ORDERING:` comment");
             complaints.push(Complaint::new(&source.path, source.line_of(start), message));
         }
     }
     complaints
+}
+
+/// The ranges of `if mutant!(…) { … }`: what only a mutation run does, wrongly on purpose.
+fn mutations(code: &str) -> Vec<std::ops::Range<usize>> {
+    let chosen = |&at: &usize| !code[..at].ends_with('!');
+    let range = |at: usize| {
+        let stop = at + code[at..].find(['{', ';']).unwrap_or(0);
+        let end = if code[stop..].starts_with('{') { closing(code, stop) } else { stop };
+        at..end
+    };
+    find_words(code, "mutant!").into_iter().filter(chosen).map(range).collect()
 }
 
 /// The atomic operations and fences of a file: their range and name.
@@ -130,6 +144,14 @@ mod tests {
         let text = "fn f() { a.swap(0, 1); b.load(path); mem::swap(x, y); c.store(value); }\n\
                     #[cfg(test)] mod tests { fn g() { x.load(Relaxed); } }";
         assert_eq!(check_ordering(&source(text)).len(), 0);
+    }
+
+    #[test]
+    fn a_mutation_is_exempt_and_what_it_leaves_out_is_not() {
+        let text = "fn f() { if mutant!(\"a\") && x.load(Relaxed) == 1 { x.store(2, Relaxed); } }";
+        assert_eq!(check_ordering(&source(text)).len(), 0);
+        let text = "fn f() { if !mutant!(\"a\") { fence(SeqCst); } }";
+        assert_eq!(check_ordering(&source(text)).len(), 1);
     }
 
     #[test]
