@@ -3,6 +3,7 @@
 
 #[cfg(not(loom))]
 mod arch;
+mod collections;
 mod green;
 mod machine;
 #[cfg(not(loom))]
