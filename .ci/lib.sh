@@ -47,6 +47,36 @@ debian_install() {
         --no-install-recommends "$@" >/dev/null 2>&1 || true
 }
 
+# debian_fetch <directory> <suite> <architecture> <package>[=<version>]
+#
+# Unpacks a package of any Debian suite ("" for the machine's own) and architecture below
+# <directory>. Package lists, and the architecture, exist only there: neither apt's nor dpkg's
+# state is touched, and nothing is installed. Keeps what an earlier call has unpacked.
+debian_fetch() {
+    local directory=$1 suite=$2 architecture=$3 package=$4 options stamp
+    stamp=$directory/.unpacked
+    [ "$(cat "$stamp" 2>/dev/null)" != "$suite $architecture $package" ] || return 0
+    have apt-get && have dpkg-deb || return 1
+    rm -rf "$directory"
+    mkdir -p "$directory/apt/lists/partial" "$directory/apt/cache"
+    options=(-q -o "Dir::State::lists=$directory/apt/lists" -o "Dir::Cache=$directory/apt/cache"
+        -o "APT::Architectures::=$architecture"
+        -o "APT::Architectures::=$(dpkg --print-architecture)"
+        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+        -o APT::Sandbox::User=root)
+    if [ -n "$suite" ]; then
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+            "http://deb.debian.org/debian $suite main" >"$directory/apt/sources.list"
+        options+=(-o "Dir::Etc::sourcelist=$directory/apt/sources.list" -o Dir::Etc::sourceparts=-)
+    fi
+    timeout 200 apt-get "${options[@]}" update >/dev/null 2>&1 || true
+    (cd "$directory/apt" && timeout 200 apt-get "${options[@]}" download \
+        "${package%%=*}:$architecture${package#"${package%%=*}"}" >/dev/null 2>&1) || return 1
+    dpkg-deb -x "$directory"/apt/*.deb "$directory" || return 1
+    rm -rf "$directory/apt"
+    echo "$suite $architecture $package" >"$stamp"
+}
+
 # Makes a tool available: need <command> <package>...
 need() {
     local tool=$1

@@ -1,7 +1,7 @@
 //! Files, functions and nesting stay small.
 
 use super::rules::{FILE_LINES_MAX, FUNCTION_LINES_MAX, NESTING_MAX};
-use super::source::{Complaint, Function, Source, find_words};
+use super::source::{Complaint, Function, Source, closing, find_words};
 
 /// Complains of long files, long functions and deep nesting.
 pub(crate) fn check(source: &Source) -> Vec<Complaint> {
@@ -17,11 +17,21 @@ pub(crate) fn check(source: &Source) -> Vec<Complaint> {
                 complaints.push(Complaint::new(&source.path, function.first_line, message));
             }
         };
-        let lines = function.last_line - function.first_line + 1;
-        complain("lines", lines, FUNCTION_LINES_MAX);
+        complain("lines", lines(source, &function), FUNCTION_LINES_MAX);
         complain("levels of nesting", nesting(source, &function), NESTING_MAX);
     }
     complaints
+}
+
+/// How many lines a function has, not counting its assembly: that is a listing, not a thought.
+fn lines(source: &Source, function: &Function) -> usize {
+    let (start, end) = function.body;
+    let body = &source.code[start..end];
+    let listing = |at: usize| body[at..].find(['(', '{']).map(|open| closing(body, at + open) - at);
+    let listings = ["asm!", "naked_asm!"].into_iter().flat_map(|name| find_words(body, name));
+    let assembly: usize =
+        listings.filter_map(|at| Some(body[at..at + listing(at)?].matches('\n').count())).sum();
+    function.last_line - function.first_line + 1 - assembly
 }
 
 /// How deep control flow nests in a function.
@@ -88,6 +98,8 @@ mod tests {
         assert_eq!(complaints_of(&long).len(), 1);
         let short = format!("fn a() {{\n{}}}\n", lines(FUNCTION_LINES_MAX - 2));
         assert_eq!(complaints_of(&short).len(), 0);
+        let listing = format!("fn a() {{ asm!(\n{}) }}", "\"nop\",\n".repeat(FUNCTION_LINES_MAX));
+        assert_eq!(complaints_of(&listing).len(), 0);
         assert_eq!(complaints_of(&"// line\n".repeat(FILE_LINES_MAX + 1)).len(), 1);
     }
 
