@@ -20,6 +20,17 @@ choose_toolchain() {
     skip "no toolchain here has the runtime of the ${2} sanitizer"
 }
 
+# Whether the toolchain can build std itself; asks rustup for its source if it may.
+have_std_source() {
+    local source
+    # shellcheck disable=SC2086
+    source=$(rustc $toolchain --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock
+    if [ ! -f "$source" ] && [ -n "$toolchain" ] && [ "${GTHREAD_CI_INSTALL:-1}" = 1 ]; then
+        timeout 120 rustup component add rust-src --toolchain "${toolchain#+}" >/dev/null 2>&1 || true
+    fi
+    [ -f "$source" ]
+}
+
 # sanitized <name> <flags as a TOML list> <cargo arguments>...
 sanitized() {
     local name=$1 flags=$2
