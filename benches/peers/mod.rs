@@ -4,7 +4,6 @@
 //! the same code with its own primitives and its default settings.
 
 mod futures;
-mod stand_in;
 mod threads;
 
 use std::time::Duration;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Threads;
-use super::stand_in as gthread;
 
 const STARTS: &str = "the runtime starts on this machine";
 const SPAWNS: &str = "the machine has room for the row's threads";
