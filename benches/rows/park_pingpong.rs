@@ -81,7 +81,7 @@ pub(crate) const ROWS: &[Row] = &[row("park_pingpong_w1", 1), row("park_pingpong
 const fn row(name: &'static str, processors: usize) -> Row {
     Row {
         name,
-        about: "two threads park and unpark each other",
+        about: "park + unpark ping-pong",
         processors,
         size: 400_000,
         quick_size: 10_000,

@@ -111,8 +111,7 @@ const SHORTS: &[Entry] = &[
     entry(Peer::Bare, short_bare),
 ];
 
-const TWENTY_LATE: &[Metric] =
-    &[metric("late p50", "µs", None).plotted(), metric("late p99", "µs", None)];
+const TWENTY_LATE: &[Metric] = &[metric("late p50", "µs", None), metric("late p99", "µs", None)];
 const HUNDRED_LATE: &[Metric] = &[
     metric("late p50", "µs", BestPeer).aim(Max(30.0)).plotted(),
     metric("late p99", "µs", BestPeer).aim(Max(1_000.0)).plotted(),

@@ -98,7 +98,7 @@ const NESTED: &[Entry] = &[
     entry(Peer::May, nested_threads::<May>).share(20),
     GO,
 ];
-const PER_THREAD: &[Metric] = &[metric("each", "ns", BestPeer).plotted()];
+const PER_THREAD: &[Metric] = &[metric("each", "ns", BestPeer)];
 const PER_THREAD_BATCH: &[Metric] = &[metric("each", "ns", BestPeer).aim(Max(120.0)).plotted()];
 
 pub(crate) const ROWS: &[Row] = &[
