@@ -13,6 +13,8 @@
 //! - **OneDrop**: a result is taken by the joiner, or dropped by whoever of {the green thread on
 //!   `RESULT`, the handle on `DETACHED`} sets its bit second.
 //! - **OneFree**: the header goes back to the arena by whoever takes the references to zero.
+//! - **SlotLives**: the exit reads the joiner's slot while it still has a reference, and a joiner
+//!   writes it only while `JOINER` is not set and `FINISHED` was not set when it cleared `JOINER`.
 //! - **JoinAfterExit**: `FINISHED` is set after the stack and the block of thread-locals have been
 //!   given up, so a joiner that returns knows that all thread-local destructors have run.
 //!
@@ -20,7 +22,7 @@
 //! Each RMW is AcqRel: what a party wrote to the stage or the joiner's slot before it sets its bit
 //! is seen by the party that finds the bit.
 
-use crate::primitive::atomic::{AtomicU64, Ordering, ord};
+use crate::primitive::atomic::{AtomicU64, Ordering, mutant, ord};
 
 const FINISHED: u64 = 1 << 0;
 const RESULT: u64 = 1 << 1;
@@ -31,11 +33,14 @@ const ONE: u64 = 1 << 8;
 /// What the exit must do after it has set `FINISHED`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) struct Finished {
-    /// A joiner's token lies in its slot: wake it.
-    pub(crate) wake_joiner: bool,
+pub(crate) enum Finished {
+    /// Nothing: the thread's own reference is given up, others are left.
+    Done,
     /// The thread's own reference was the last one: free the header.
-    pub(crate) free: bool,
+    Free,
+    /// A joiner's token lies in its slot, and the thread still has its own reference: copy the
+    /// token, give the reference up by [`JoinWord::release`], claim the token.
+    WakeJoiner,
 }
 
 /// Whether the joiner has to wait.
@@ -58,11 +63,12 @@ impl JoinWord {
         Self(AtomicU64::new(0))
     }
 
-    /// Starts a life with `references` owners, before the header is shared.
+    /// Starts a life with `references` owners, when all other fields of the header are written.
     #[inline(always)]
     pub(crate) fn reset(&self, references: u64) {
-        // ORDERING: Relaxed; the header is not shared yet; the queue that takes it publishes it.
-        self.0.store(references * ONE, Ordering::Relaxed);
+        // ORDERING: Release; pairs with the Acquire in `try_retain`; publishes the header's
+        // constant fields to an observer. Others get them through the queue.
+        self.0.store(references * ONE, ord!("join.reset", Release));
     }
 
     /// The green thread has left a result that needs dropping; `true`: nobody will take it, the
@@ -87,14 +93,51 @@ impl JoinWord {
         if before & FINISHED != 0 { Announce::Done } else { Announce::Wait }
     }
 
-    /// The exit is complete: sets `FINISHED` and gives up the thread's own reference, in one step,
-    /// because the header may be gone right after it.
+    /// The joiner stops waiting, because its deadline passed or it was cancelled. `Wait`: its slot
+    /// is its own again. `Done`: finished meanwhile; the exit may be reading the slot, which the
+    /// joiner therefore leaves alone from here on.
+    pub(crate) fn retract_joiner(&self) -> Announce {
+        // ORDERING: AcqRel; Acquire pairs with the Release in `finish`; publishes the stage.
+        let before = self.0.fetch_and(!JOINER, ord!("join.retract", AcqRel));
+        if before & FINISHED != 0 { Announce::Done } else { Announce::Wait }
+    }
+
+    /// The exit is complete: sets `FINISHED`, and gives up the thread's own reference in the same
+    /// step, because the header may be gone right after it.
+    ///
+    /// With a joiner the reference is kept until its token has been read: a joiner whose deadline
+    /// passes at this moment sees `FINISHED` and frees the header, and with it the slot.
     #[inline(always)]
     pub(crate) fn finish(&self) -> Finished {
-        // ORDERING: AcqRel; Release publishes the stage to the joiner (Acquire in `is_finished`,
-        // `announce_joiner`), Acquire takes the joiner's token.
-        let before = self.0.fetch_add(FINISHED.wrapping_sub(ONE), ord!("join.finish", AcqRel));
-        Finished { wake_joiner: before & JOINER != 0, free: before >> 8 == 1 }
+        // ORDERING: Relaxed; a guess that the exchange below checks.
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen & JOINER == 0 {
+            let next = seen.wrapping_add(FINISHED.wrapping_sub(ONE));
+            // ORDERING: AcqRel; Release publishes the stage to whoever reads `FINISHED` by
+            // Acquire, Acquire takes all other owners' uses.
+            let acq_rel = ord!("join.finish", AcqRel);
+            // ORDERING: `acq_rel` as said above; Relaxed on failure: the slow path looks again.
+            if self.0.compare_exchange(seen, next, acq_rel, Ordering::Relaxed).is_ok() {
+                return if seen >> 8 == 1 { Finished::Free } else { Finished::Done };
+            }
+        }
+        self.finish_slow()
+    }
+
+    /// Somebody joins, or has just let go or taken hold of the header.
+    #[cold]
+    #[inline(never)]
+    fn finish_slow(&self) -> Finished {
+        // ORDERING: AcqRel; Release publishes the stage to whoever reads `FINISHED` by Acquire,
+        // Acquire pairs with the Release in `announce_joiner`; publishes the token.
+        let before = self.0.fetch_or(FINISHED, ord!("join.finish_slow", AcqRel));
+        if before & JOINER != 0 {
+            Finished::WakeJoiner
+        } else if self.release() {
+            Finished::Free
+        } else {
+            Finished::Done
+        }
     }
 
     /// Whether the thread has finished; then the stage may be read.
@@ -115,9 +158,9 @@ impl JoinWord {
     #[inline(always)]
     #[must_use]
     pub(crate) fn release(&self) -> bool {
-        // ORDERING: Acquire; pairs with the Release halves below and in `finish`: with one
-        // reference left nobody else can touch the word, and no RMW is needed.
-        if self.0.load(Ordering::Acquire) >> 8 == 1 {
+        // NOTE: a load that reads one reference does not spare the RMW: `try_retain` may be about
+        // to make it two.
+        if mutant!("join.release.last") && self.0.load(Ordering::Acquire) >> 8 == 1 {
             return true;
         }
         // ORDERING: AcqRel; Release orders this owner's uses before the free, Acquire takes all
@@ -125,19 +168,17 @@ impl JoinWord {
         self.0.fetch_sub(ONE, ord!("join.release", AcqRel)) >> 8 == 1
     }
 
-    /// A reference for an observer that has none: fails once the count is zero.
+    /// A reference for an observer that has none: fails once the count is zero. The header may have
+    /// started another life since the observer found it: it looks at the id afterwards.
     #[must_use]
     pub(crate) fn try_retain(&self) -> bool {
         // ORDERING: Relaxed; the exchange decides.
         let mut seen = self.0.load(Ordering::Relaxed);
         while seen >> 8 != 0 {
-            // ORDERING: Acquire; pairs with the publication of the header by its spawner.
-            match self.0.compare_exchange_weak(
-                seen,
-                seen + ONE,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            // ORDERING: Acquire; pairs with the Release in `reset`; publishes the header.
+            let acquire = ord!("join.try_retain", Acquire);
+            // ORDERING: `acquire` as said above; Relaxed on failure: the value is checked again.
+            match self.0.compare_exchange_weak(seen, seen + ONE, acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }

@@ -30,7 +30,7 @@
 //!
 //! Source: Go's `gopark`/`goready` with `selectDone`, folded into one word; parking_lot's parker.
 
-use crate::primitive::atomic::{AtomicU64, Ordering, ord};
+use crate::primitive::atomic::{AtomicU64, Ordering, mutant, ord};
 
 const STATUS_BITS: u32 = 3;
 const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
@@ -55,6 +55,18 @@ pub(crate) enum Outcome {
 /// The name of one episode of one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sequence(u64);
+
+impl Sequence {
+    /// The number, at most 61 bits wide.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// A number that [`Sequence::get`] gave.
+    pub(crate) fn from_raw(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// What a waker has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +137,8 @@ impl WaitWord {
         // ORDERING: Relaxed; a guess that the exchange below checks.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
+            // The mutant forgets whose episode it is.
+            let base = if mutant!("wait.sequence") { seen & !STATUS_MASK } else { base };
             let claim = match seen.wrapping_sub(base) {
                 WAITING => Claim::Early,
                 PARKED => Claim::Resume,
@@ -156,6 +170,14 @@ impl WaitWord {
         // ORDERING: Relaxed; the episode is over, and only the owner writes until the next one.
         self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
         Some(outcome)
+    }
+
+    /// Takes an announcement back that no waker has learnt of.
+    pub(crate) fn abandon(&self) {
+        // ORDERING: Relaxed; nobody else knows the sequence number of the open episode.
+        let seen = self.0.load(Ordering::Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
     }
 
     /// Whether the owner is in an episode that nobody has claimed; for the dump, which only looks.

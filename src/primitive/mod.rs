@@ -8,6 +8,8 @@ pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod fence;
 pub(crate) mod lock;
+#[cfg(all(test, loom))]
+pub(crate) mod model;
 #[cfg(not(loom))]
 pub(crate) mod tls;
 
