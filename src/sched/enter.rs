@@ -85,8 +85,7 @@ impl<'a> Entered<'a> {
             return;
         }
         if let Some(index) = self.shared.idle.claim() {
-            let processor = &self.shared.processors[index as usize];
-            self.machine.attach(processor);
+            self.shared.occupy(self.machine, index);
             self.processor = self.machine.processor();
         }
     }

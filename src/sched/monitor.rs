@@ -8,14 +8,15 @@
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
-//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
+//! While everything is idle it sleeps without a deadline; the first machine that gets a
+//! processor, by whatever way, pokes it, and so does whoever fails to start one.
 //!
 //! | period | when |
 //! |---|---|
 //! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
@@ -89,7 +90,9 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // ORDERING: Relaxed; the monitor looks at everything anew.
+        // What the monitor is woken for is seen by it if it has overwritten the word since.
+        fence::full();
+        // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
         self.asleep.store(0, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
     }
@@ -276,7 +279,8 @@ impl Monitor<'_> {
             self.quiet_ticks = 0;
             self.period_ns = BUSY_NS;
             crate::stack::scavenge(1024);
-            let is_quiet = || shared.idle.is_all_idle() && !shared.is_stopping();
+            let is_quiet =
+                || shared.idle.is_all_idle() && !shared.is_stopping() && !shared.is_starved();
             return shared.monitor.deep_sleep(is_quiet);
         }
         let earliest = shared.next_deadline_ns();

@@ -115,7 +115,7 @@ fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
     if shared.has_work() {
         if let Some(index) = shared.idle.claim() {
             shared.idle.force_searching();
-            machine.attach(&shared.processors[index as usize]);
+            shared.occupy(machine, index);
             return Next::Run { searching: true };
         }
     }
@@ -137,13 +137,12 @@ fn retire(
     if shared.has_work() {
         if let Some(index) = shared.idle.claim() {
             shared.idle.force_searching();
-            let processor = &shared.processors[index as usize];
             if !shared.spares.withdraw(machine) {
                 // A grant is on its way: one of the two processors is one too many.
-                shared.idle.retire(processor.index, true);
+                shared.idle.retire(index, true);
                 return received(shared, machine, machine.parker.receive(None));
             }
-            machine.attach(processor);
+            shared.occupy(machine, index);
             return Next::Run { searching: true };
         }
     }
@@ -171,7 +170,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         if shared.has_work() {
             if let Some(index) = shared.idle.claim() {
                 shared.idle.force_searching();
-                machine.attach(&shared.processors[index as usize]);
+                shared.occupy(machine, index);
                 return Next::Run { searching: true };
             }
         }

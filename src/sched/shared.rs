@@ -15,6 +15,7 @@ use super::spare::Spares;
 use super::timekeeper::Timekeeper;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Token};
+use crate::machine::Machine;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::fence;
 use crate::primitive::lock::{Lock, Rank};
@@ -104,6 +105,19 @@ impl Shared {
     pub(crate) unsafe fn of(green: &Green) -> &'static Shared {
         // SAFETY: a runtime outlives its unfinished green threads (Inv. RuntimeOutlives).
         unsafe { &*green.runtime.get().cast::<Shared>() }
+    }
+
+    /// Whether the last attempt to start a machine failed; the monitor tries again at each tick.
+    pub(super) fn is_starved(&self) -> bool {
+        // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
+        self.starved.load(Ordering::Relaxed)
+    }
+
+    /// Makes `machine`, which is the caller's own, the holder of a processor that it has claimed
+    /// unasked. The monitor may be in deep sleep since all processors were idle: it is told.
+    pub(super) fn occupy(&self, machine: &Machine, index: u32) {
+        machine.attach(&self.processors[index as usize]);
+        self.monitor.poke();
     }
 
     /// Queues a runnable green thread where everybody finds it, and wakes a machine if need be.

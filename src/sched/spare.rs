@@ -153,8 +153,9 @@ impl Shared {
             let _ = machine.parker.receive(Some(0));
             self.spares.inner.lock().vacant.push(machine);
             self.idle.retire(processor.index, true);
-            // ORDERING: Relaxed; the monitor looks again at each tick.
+            // ORDERING: Relaxed; the monitor looks again at each tick, and `poke` fences.
             self.starved.store(true, Ordering::Relaxed);
+            self.monitor.poke();
             super::report::no_thread(&error, self.spares.running());
         }
     }
@@ -197,7 +198,7 @@ impl Shared {
                 return;
             }
             // A submitter may have counted on the search that does not take place.
-            if !(self.idle.stop_searching() && self.idle.is_any_idle() && self.has_work()) {
+            if !(self.idle.stop_searching() && self.idle.is_any_claimable() && self.has_work()) {
                 return;
             }
         }
