@@ -15,6 +15,7 @@
 //! Values are `Copy`, so a free slot keeps the bits of its last tenant and the slab needs neither
 //! `unsafe` nor an `Option` around the value.
 
+use crate::primitive::atomic::mutant;
 use std::num::NonZeroU32;
 
 /// Ends the free list.
@@ -94,7 +95,8 @@ impl<T: Copy> Slab<T> {
     #[inline(always)]
     pub(crate) fn contains(&self, key: Key) -> bool {
         let slot = self.slots.get(key.index as usize);
-        slot.is_some_and(|slot| slot.generation == key.generation.get())
+        let same = |slot: &Slot<T>| slot.generation == key.generation.get();
+        slot.is_some_and(|slot| same(slot) || mutant!("collections.slab.generation"))
     }
 
     /// Ends the tenancy of the taken slot `index` and gives its value back.

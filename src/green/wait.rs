@@ -56,6 +56,18 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sequence(u64);
 
+impl Sequence {
+    /// The number, at most 61 bits wide.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// A number that [`Sequence::get`] gave.
+    pub(crate) fn from_raw(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What a waker has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -158,6 +170,14 @@ impl WaitWord {
         // ORDERING: Relaxed; the episode is over, and only the owner writes until the next one.
         self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
         Some(outcome)
+    }
+
+    /// Takes an announcement back that no waker has learnt of.
+    pub(crate) fn abandon(&self) {
+        // ORDERING: Relaxed; nobody else knows the sequence number of the open episode.
+        let seen = self.0.load(Ordering::Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
     }
 
     /// Whether the owner is in an episode that nobody has claimed; for the dump, which only looks.

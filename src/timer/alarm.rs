@@ -84,6 +84,7 @@ impl Alarm {
         // ORDERING: Relaxed; an atomic exchange alone decides between us and `must_wake`. What
         // the armer did is seen through the fence of the next `commit`, or through the lock.
         match self.until.swap(AWAKE, Ordering::Relaxed) {
+            _ if mutant!("timer.alarm.rouse") => Roused::Alone,
             AWAKE => Roused::ByArmer,
             _ => Roused::Alone,
         }
@@ -106,6 +107,10 @@ impl Alarm {
     #[cold]
     fn claim(&self, deadline_ns: u64, mut until: u64) -> bool {
         while deadline_ns < until {
+            if mutant!("timer.alarm.claim") {
+                self.until.store(AWAKE, Ordering::Relaxed);
+                return true;
+            }
             // ORDERING: Relaxed; the exchange decides which armer wakes, and publishes nothing.
             let taken =
                 self.until.compare_exchange(until, AWAKE, Ordering::Relaxed, Ordering::Relaxed);

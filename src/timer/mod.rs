@@ -8,13 +8,15 @@
 
 mod alarm;
 mod heap;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use alarm::Alarm;
 
 use crate::collections::slab::Key;
-use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering, mutant};
 use crate::primitive::lock::{Lock, Rank};
 use heap::Heap;
 use std::mem::MaybeUninit;
@@ -67,7 +69,7 @@ impl<T: Copy> Shelf<T> {
         let mut heap = self.heap.lock();
         let earliest = deadline_ns < heap.first_deadline_ns();
         let handle = Handle(heap.insert(deadline_ns, value));
-        if earliest {
+        if earliest && !mutant!("timer.shelf.publish_arm") {
             self.publish(&heap);
         }
         Armed { handle, earliest }
@@ -80,7 +82,7 @@ impl<T: Copy> Shelf<T> {
     pub(crate) fn cancel(&self, handle: Handle) -> bool {
         let mut heap = self.heap.lock();
         let removed = heap.remove(handle.0).is_some();
-        if removed {
+        if removed && !mutant!("timer.shelf.publish_cancel") {
             self.publish(&heap);
         }
         removed
@@ -144,7 +146,9 @@ impl<T: Copy> Shelf<T> {
             let Some(value) = heap.pop_due(now_ns) else { break };
             batch.push(value);
         }
-        self.publish(&heap);
+        if !mutant!("timer.shelf.publish_expire") {
+            self.publish(&heap);
+        }
         batch.len == room
     }
 
