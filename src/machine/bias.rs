@@ -80,9 +80,9 @@ impl Bias {
 
     /// Begins a tenure of processor `index`; in the runtime.
     pub(crate) fn begin_tenure(&self, index: u32) {
-        // ORDERING: Release; pairs with the Acquire in `request`: who requests this tenure sees the
-        // machine in the runtime (`in_runtime` of the last `enter`), not out of it before.
-        self.tenure.store(index << STATE_BITS | HELD, ord!("bias.begin", Release));
+        // ORDERING: Relaxed; the machine is in the runtime, so this comes after e2, and whoever
+        // requests what is stored here has m2 after it: the fences do the rest (OneHolder).
+        self.tenure.store(index << STATE_BITS | HELD, Ordering::Relaxed);
     }
 
     /// Ends a tenure; in the runtime, so the monitor cannot take the processor meanwhile.
@@ -141,11 +141,10 @@ impl Bias {
     pub(crate) fn request(&self, index: u32) -> bool {
         let held = index << STATE_BITS | HELD;
         let requested = index << STATE_BITS | REQUESTED;
-        // ORDERING: Acquire; pairs with the Release in `begin_tenure`. The heavy fence that the
-        // caller issues orders the store before `take`.
-        let acquire = ord!("bias.request", Acquire);
-        // ORDERING: `acquire` as said above; Relaxed on failure: there is nothing to take.
-        self.tenure.compare_exchange(held, requested, acquire, Ordering::Relaxed).is_ok()
+        // ORDERING: Relaxed; the heavy fence that the caller issues orders it before `take`.
+        let relaxed = Ordering::Relaxed;
+        // ORDERING: as above; on failure there is nothing to take.
+        self.tenure.compare_exchange(held, requested, relaxed, relaxed).is_ok()
     }
 
     /// Monitor: after the heavy fence, takes the processor if the machine is in user code (m3).

@@ -5,7 +5,6 @@
 // MUTANT: bias.leave KILLED-BY machine::bias_model::a_taken_processor_is_the_monitors_alone
 // MUTANT: bias.take.load KILLED-BY machine::bias_model::a_taken_processor_is_the_monitors_alone
 // MUTANT: bias.take.check KILLED-BY machine::bias_model::a_taken_processor_is_the_monitors_alone
-// MUTANT: bias.enter.index KILLED-BY machine::bias_model::a_take_is_of_the_processor_that_was_requested
 // MUTANT: bias.enter.slow EQUIVALENT: the exchange decides; `in_runtime` carries the state
 // MUTANT: bias.take.exchange EQUIVALENT: as above; kept, for what a monitor may leave on TAKEN
 
