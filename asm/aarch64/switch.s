@@ -26,40 +26,42 @@
     mrs x10, fpcr
     str x10, [sp, #{float}]
 
-    // The two frames have one shape: the CFI above holds for either.
+    // The frame to resume is read by a register of its own: the stack pointer moves last.
     mov x9, sp
     str x9, [x0, #{stack_pointer}]
     ldr x9, [x1, #{stack_pointer}]
-    mov sp, x9
-.if {lodger} == 0
-    msr tpidr_el0, x2
-.endif
+
     // Writing FPCR drains the pipeline; it is written only where it differs.
-    ldr x11, [sp, #{float}]
+    ldr x11, [x9, #{float}]
     cmp x10, x11
     b.ne 30f
 20:
+    ldp x29, x30, [x9, #{x29}]
+    ldp x19, x20, [x9, #{x19}]
+    ldp x21, x22, [x9, #{x21}]
+    ldp x23, x24, [x9, #{x23}]
+    ldp x25, x26, [x9, #{x25}]
+    ldp x27, x28, [x9, #{x27}]
+
+    // Until here an unwinder sees the context that is left, from here the one that is resumed.
     .cfi_remember_state
-    ldp x27, x28, [sp, #{x27}]
-    .cfi_restore x27
-    .cfi_restore x28
-    ldp x25, x26, [sp, #{x25}]
-    .cfi_restore x25
-    .cfi_restore x26
-    ldp x23, x24, [sp, #{x23}]
-    .cfi_restore x23
-    .cfi_restore x24
-    ldp x21, x22, [sp, #{x21}]
-    .cfi_restore x21
-    .cfi_restore x22
-    ldp x19, x20, [sp, #{x19}]
-    .cfi_restore x19
-    .cfi_restore x20
-    ldp x29, x30, [sp, #{x29}]
+    add sp, x9, #{frame_bytes}
+    .cfi_def_cfa sp, 0
     .cfi_restore x29
     .cfi_restore x30
-    add sp, sp, #{frame_bytes}
-    .cfi_adjust_cfa_offset -{frame_bytes}
+    .cfi_restore x19
+    .cfi_restore x20
+    .cfi_restore x21
+    .cfi_restore x22
+    .cfi_restore x23
+    .cfi_restore x24
+    .cfi_restore x25
+    .cfi_restore x26
+    .cfi_restore x27
+    .cfi_restore x28
+.if {lodger} == 0
+    msr tpidr_el0, x2
+.endif
     br x30
 
     // A context with a floating-point control of its own.

@@ -28,48 +28,42 @@
     .cfi_rel_offset r15, 0
     sub rsp, {float_bytes}
     .cfi_adjust_cfa_offset {float_bytes}
-    stmxcsr [rsp + {mxcsr}]
-    fnstcw [rsp + {x87_control}]
     mov r8, rsp
+    stmxcsr [r8 + {mxcsr}]
+    fnstcw [r8 + {x87_control}]
 
-    // The two frames have one shape: the CFI above holds for either.
-    mov [rdi + {stack_pointer}], rsp
-    mov rsp, [rsi + {stack_pointer}]
+    // The frame to resume is read by a register of its own: the stack pointer moves last.
+    mov [rdi + {stack_pointer}], r8
+    mov r9, [rsi + {stack_pointer}]
 
     // Loading the words only where they differ leaves two compares that nothing waits for.
     mov eax, [r8 + {mxcsr}]
-    cmp eax, [rsp + {mxcsr}]
+    cmp eax, [r9 + {mxcsr}]
     jne 30f
 20:
     movzx eax, word ptr [r8 + {x87_control}]
-    cmp ax, [rsp + {x87_control}]
+    cmp ax, [r9 + {x87_control}]
     jne 31f
 21:
-    .cfi_remember_state
-    add rsp, {float_bytes}
-    .cfi_adjust_cfa_offset -{float_bytes}
-    pop r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r15
-    pop r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r14
-    pop r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r13
-    pop r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r12
-    pop rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore rbx
-    pop rbp
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore rbp
-    pop r10
-    .cfi_adjust_cfa_offset -8
-    .cfi_register rip, r10
+    mov r10, [r9 + {return_address}]
+    mov rbp, [r9 + {rbp}]
+    mov rbx, [r9 + {rbx}]
+    mov r12, [r9 + {r12}]
+    mov r13, [r9 + {r13}]
+    mov r14, [r9 + {r14}]
+    mov r15, [r9 + {r15}]
 
+    // Until here an unwinder sees the context that is left, from here the one that is resumed.
+    .cfi_remember_state
+    lea rsp, [r9 + {frame_bytes}]
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, r10
+    .cfi_restore rbp
+    .cfi_restore rbx
+    .cfi_restore r12
+    .cfi_restore r13
+    .cfi_restore r14
+    .cfi_restore r15
     cmp dword ptr [rip + {mode}], {instruction}
     jne 32f
     wrfsbase rdx
@@ -92,9 +86,9 @@
     // A context with floating-point control of its own.
     .cfi_restore_state
 30:
-    ldmxcsr [rsp + {mxcsr}]
+    ldmxcsr [r9 + {mxcsr}]
     jmp 20b
 31:
-    fldcw [rsp + {x87_control}]
+    fldcw [r9 + {x87_control}]
     jmp 21b
     .cfi_endproc

@@ -78,7 +78,7 @@ pub(crate) struct Vtable {
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Green {
-    pub(crate) context: Context,
+    pub(crate) context: UnsafeCell<Context>,
     pub(crate) thread_pointer: Cell<usize>,
     /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
     pub(crate) machine: Cell<*const ()>,
@@ -136,7 +136,7 @@ impl Green {
     /// A free header.
     pub(super) fn free() -> Self {
         Self {
-            context: Context::EMPTY,
+            context: UnsafeCell::new(Context::EMPTY),
             thread_pointer: Cell::new(0),
             machine: Cell::new(std::ptr::null()),
             wait: WaitWord::new(),
@@ -148,7 +148,7 @@ impl Green {
             joiner: Cell::new(None),
             stack: UnsafeCell::new(None),
             ticket: UnsafeCell::new(None),
-            stack_size: Cell::new(StackSize::DEFAULT),
+            stack_size: Cell::new(StackSize::default()),
             runtime: Cell::new(std::ptr::null()),
             pinned_to: Cell::new(std::ptr::null()),
             pins: Cell::new(0),
@@ -209,6 +209,24 @@ impl Green {
     pub(crate) fn since_ns(&self) -> u64 {
         // ORDERING: Relaxed; a statistic from `set_waiting`.
         self.since_ns.load(Ordering::Relaxed)
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// Whether a stack and a block are bound to it; asked by its carrier.
+    #[inline(always)]
+    pub(crate) fn is_bound(&self) -> bool {
+        // SAFETY: the stack is the carrier's.
+        unsafe { &*self.stack.get() }.is_some()
+    }
+
+    /// Whether it has, or will have, a machine of its own; asked by its carrier.
+    #[inline(always)]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins.get() != 0
     }
 
     /// Its name. The caller holds a reference (`join.retain`), so the name is constant.

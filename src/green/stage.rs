@@ -15,7 +15,7 @@ pub(crate) const INLINE_BYTES: usize = 96;
 pub(crate) struct Stage(UnsafeCell<MaybeUninit<[u8; INLINE_BYTES]>>);
 
 /// Whether a `T` lies in the header.
-const fn is_inline<T>() -> bool {
+const fn fits<T>() -> bool {
     size_of::<T>() <= INLINE_BYTES && align_of::<T>() <= 16
 }
 
@@ -25,6 +25,11 @@ impl Stage {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
+    /// Whether a `T` lies in the header itself.
+    pub(crate) const fn is_inline<T>() -> bool {
+        fits::<T>()
+    }
+
     /// Puts a value on the stage.
     ///
     /// # Safety
@@ -32,8 +37,8 @@ impl Stage {
     #[inline(always)]
     pub(crate) unsafe fn put<T>(&self, value: T) {
         let place = self.0.get();
-        if const { is_inline::<T>() } {
-            // SAFETY: the place is large and aligned enough (`is_inline`), and the caller's alone.
+        if const { fits::<T>() } {
+            // SAFETY: the place is large and aligned enough (`fits`), and the caller's alone.
             unsafe { place.cast::<T>().write(value) };
         } else {
             let boxed = Box::into_raw(Box::new(value));
@@ -50,7 +55,7 @@ impl Stage {
     #[inline(always)]
     pub(crate) unsafe fn take<T>(&self) -> T {
         let place = self.0.get();
-        if const { is_inline::<T>() } {
+        if const { fits::<T>() } {
             // SAFETY: the place holds a `T` (second clause), which is moved out.
             unsafe { place.cast::<T>().read() }
         } else {

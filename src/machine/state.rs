@@ -54,6 +54,7 @@ pub(crate) struct Machine {
     pub(crate) burst_start_ns: Cell<u64>,
     pub(crate) parker: Parker,
     pub(crate) index: u32,
+    seed: Cell<u32>,
     current: AtomicPtr<Green>,
     tid: AtomicU32,
     slice: AtomicU8,
@@ -80,6 +81,7 @@ impl Machine {
             burst_start_ns: Cell::new(0),
             parker: Parker::new(),
             index,
+            seed: Cell::new(0x9E37_79B9 ^ (index + 1).wrapping_mul(0x85EB_CA6B)),
             current: AtomicPtr::new(std::ptr::null_mut()),
             tid: AtomicU32::new(0),
             slice: AtomicU8::new(Slice::Default as u8),
@@ -109,12 +111,29 @@ impl Machine {
     pub(crate) fn attach(&self, processor: &Processor) {
         self.processor.set(processor);
         processor.set_holder(self);
+        self.bias.begin_tenure(processor.index);
     }
 
-    /// Gives possession up: the processor was taken, granted on, or made idle.
+    /// Gives possession up, before the processor is granted on or made idle.
     #[inline]
     pub(crate) fn detach(&self) {
         self.processor.set(std::ptr::null());
+        self.bias.end_tenure();
+    }
+
+    /// Notes that the monitor took the processor.
+    pub(crate) fn dispossess(&self) {
+        self.processor.set(std::ptr::null());
+    }
+
+    /// A number from the machine's own generator (xorshift), for the order of victims.
+    pub(crate) fn random(&self) -> u32 {
+        let mut seed = self.seed.get();
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        self.seed.set(seed);
+        seed
     }
 
     /// Notes which green thread it carries.

@@ -31,6 +31,11 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// No block: under a sanitizer the stack reaches to the end of the slot.
+    pub(super) fn none(end: usize) -> Self {
+        Self { tp: 0, stack_top: end & !15 }
+    }
+
     /// What the thread pointer must be while the block is in use. Under a sanitizer it is 0 and
     /// not used.
     #[inline(always)]
@@ -85,18 +90,27 @@ pub(super) struct Template {
     pub(super) range: Range<isize>,
     /// What goes there.
     pub(super) bytes: Box<[u8]>,
+    /// What of it a renewal copies, in rising order.
+    parts: Box<[Range<isize>]>,
 }
 
 impl Template {
-    /// Copies the range out of a block.
+    /// Copies the range out of a block. A renewal leaves out the ranges `skipped`.
     ///
     /// # Safety
     /// The block is built and nobody runs on it.
-    pub(super) unsafe fn capture(range: Range<isize>, tp: usize) -> Self {
+    pub(super) unsafe fn capture(range: Range<isize>, skipped: &[Range<isize>], tp: usize) -> Self {
         let source = Memory(tp).at::<u8>(range.start);
         // SAFETY: the range is part of the block, which nobody changes meanwhile.
         let bytes = unsafe { core::slice::from_raw_parts(source, range.len()) }.into();
-        Self { range, bytes }
+        let mut parts = Vec::new();
+        let mut start = range.start;
+        for skip in skipped.iter().filter(|skip| !skip.is_empty()) {
+            parts.push(start..skip.start);
+            start = skip.end;
+        }
+        parts.push(start..range.end);
+        Self { range, bytes, parts: parts.into() }
     }
 
     /// Forgets the lent words, which are the machine's that made the scratch block.
@@ -109,32 +123,38 @@ impl Template {
         }
     }
 
-    /// Copies the template into a block, leaving out the range `kept`, a part of it or empty.
+    /// Copies all of the template into a block.
+    ///
+    /// # Safety
+    /// The block is built and nobody runs on it.
+    unsafe fn copy_to(&self, tp: usize) {
+        // SAFETY: the caller's clause.
+        unsafe { self.copy_part(tp, &self.range) };
+    }
+
+    /// Copies what a renewal copies.
     ///
     /// # Safety
     /// The block is built and nobody runs on it.
     #[inline(always)]
-    unsafe fn copy_to(&self, tp: usize, kept: &Range<isize>) {
-        if kept.is_empty() {
+    unsafe fn copy_parts_to(&self, tp: usize) {
+        for part in &self.parts {
             // SAFETY: the caller's clause.
-            return unsafe { self.copy_part(tp, &self.range) };
+            unsafe { self.copy_part(tp, part) };
         }
-        // SAFETY: the caller's clause.
-        unsafe { self.copy_part(tp, &(self.range.start..kept.start)) };
-        // SAFETY: the caller's clause.
-        unsafe { self.copy_part(tp, &(kept.end..self.range.end)) };
     }
 
     /// Copies a part of the template into a block.
     ///
     /// # Safety
-    /// The block is built and nobody runs on it.
+    /// The block is built and nobody runs on it; the part lies in the template.
     #[inline(always)]
     unsafe fn copy_part(&self, tp: usize, part: &Range<isize>) {
-        let bytes = &self.bytes[(part.start - self.range.start) as usize..][..part.len()];
-        let target = Memory(tp).at::<u8>(part.start);
-        // SAFETY: the range is part of the block, which nobody uses meanwhile.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        let from = self.bytes.as_ptr().wrapping_offset(part.start - self.range.start);
+        let to = Memory(tp).at::<u8>(part.start);
+        let bytes = part.end.wrapping_sub(part.start) as usize;
+        // SAFETY: the part is part of the template and of the block, which nobody uses meanwhile.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, bytes) };
     }
 }
 
@@ -239,7 +259,7 @@ impl Support {
     pub(super) unsafe fn build(&self, end: *mut u8) -> io::Result<Block> {
         let end = end.expose_provenance();
         if self.is_lodger() {
-            return Ok(Block { tp: 0, stack_top: end & !15 });
+            return Ok(Block::none(end));
         }
         let block = self.layout.place(end);
         let mut registry = registry::lock();
@@ -257,7 +277,7 @@ impl Support {
             }
         };
         // SAFETY: built, and nobody runs on it.
-        unsafe { self.template().copy_to(block.tp, &(0..0)) };
+        unsafe { self.template().copy_to(block.tp) };
         // SAFETY: as above, with the vector glibc made for it.
         unsafe { self.layout.identify(block.tp, dtv, id) };
         if self.marks_cold_rseq() {
@@ -284,7 +304,7 @@ impl Support {
             unsafe { free_dynamic(dtv) };
         }
         // SAFETY: built, and nobody runs on it.
-        unsafe { self.template().copy_to(block.tp, &self.kept) };
+        unsafe { self.template().copy_parts_to(block.tp) };
         // SAFETY: as above, with its own vector.
         unsafe { self.layout.identify(block.tp, dtv, registry::next_id(id)) };
     }

@@ -153,6 +153,11 @@ impl Support {
         true
     }
 
+    /// The parts of the template that a renewal leaves as they are, in rising order.
+    fn skipped_by_renewals(&self) -> [Range<isize>; 2] {
+        [self.kept.clone(), self.layout.unused.clone()]
+    }
+
     /// See [`support`].
     fn find() -> Result<Self, Unsupported> {
         let mode = arch::choose().map_err(|_| Unsupported::new("contexts cannot be switched"))?;
@@ -196,6 +201,15 @@ pub(crate) unsafe fn build(end: *mut u8) -> io::Result<Block> {
     let support = installed().ok_or(io::ErrorKind::Unsupported)?;
     // SAFETY: the caller's clauses.
     unsafe { support.build(end) }
+}
+
+/// The block that was built at the end of a slot.
+#[inline(always)]
+pub(crate) fn block_at(end: *mut u8) -> Block {
+    match installed().filter(|support| !support.is_lodger()) {
+        Some(support) => support.layout.place(end.addr()),
+        None => Block::none(end.addr()),
+    }
 }
 
 /// Makes a block anew for the next green thread.

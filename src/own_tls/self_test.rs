@@ -75,7 +75,9 @@ pub(super) fn run(mut support: Support, modules: &Modules) -> Result<Support, Un
     // SAFETY: the scratch block, which nobody else runs on.
     unsafe { on_thread_pointer(tp, set_tables) };
     // SAFETY: built, and nobody runs on it.
-    let mut template = unsafe { Template::capture(support.layout.template.clone(), tp) };
+    let mut template = unsafe {
+        Template::capture(support.layout.template.clone(), &support.skipped_by_renewals(), tp)
+    };
     template.clear_words();
     support.template = AtomicPtr::new(Box::into_raw(Box::new(template)));
     let checked = checked.and_then(|()| check_inside(&support, tp));

@@ -237,6 +237,13 @@ impl<T: Sync> Thief<T> {
         taken.ok().and_then(NonNull::new).map(Runnable)
     }
 
+    /// Whether the next slot is filled and so old that thieves may take it.
+    pub(crate) fn has_old_next(&self, now_ns: u64) -> bool {
+        // ORDERING: Relaxed; a hint for the monitor.
+        let since_ns = self.shared.next_since_ns.load(Ordering::Relaxed);
+        self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
+    }
+
     /// Whether there is something a thief could take now or, from the next slot, later.
     pub(crate) fn is_empty(&self) -> bool {
         self.queued() == 0 && !self.has_next()

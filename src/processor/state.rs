@@ -40,22 +40,25 @@ unsafe impl Send for Processor {}
 
 impl Processor {
     /// Processor number `index`.
-    pub(crate) fn new(index: u32, stack_size: stack::StackSize) -> Self {
+    ///
+    /// # Errors
+    /// Too many different stack sizes are in use in this process.
+    pub(crate) fn new(index: u32, stack_size: stack::StackSize) -> std::io::Result<Self> {
         let queue = RunQueue::new();
         let thief = queue.thief();
-        Self {
+        Ok(Self {
             queue,
             tick: AtomicU32::new(0),
             clock_ns: AtomicU64::new(0),
             headers: arena::Cache::new(),
-            stacks: UnsafeCell::new(stack::Cache::new(stack_size)),
+            stacks: UnsafeCell::new(stack::Cache::new(stack_size)?),
             ids: Cell::new((0, 0)),
             counters: Counters::default(),
             timers: Shelf::new(),
             thief,
             holder: AtomicPtr::new(std::ptr::null_mut()),
             index,
-        }
+        })
     }
 
     /// Counts one turn; the number of turns so far.

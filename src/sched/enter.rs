@@ -7,8 +7,8 @@
 
 use super::shared::Shared;
 use crate::green::{Green, Kind, Phase, Token};
-use crate::machine::bias::Tenure;
 use crate::machine::Machine;
+use crate::machine::bias::Tenure;
 use crate::primitive::tls;
 use crate::processor::Processor;
 use crate::processor::run_queue::Runnable;
@@ -60,7 +60,7 @@ pub(crate) fn enter(green: &Green) -> Entered<'_> {
 /// The machine has noticed that its processor is gone.
 #[cold]
 fn lose(machine: &Machine) {
-    machine.detach();
+    machine.dispossess();
     machine.bursts.set(0);
     machine.burst_start_ns.set(now_ns());
 }
@@ -169,6 +169,22 @@ impl<'a> Entered<'a> {
         match self.processor {
             Some(processor) => processor.headers.give(green),
             None => crate::green::arena::give(green),
+        }
+    }
+}
+
+/// Frees a header whose last reference is gone, from user code.
+pub(crate) fn free_header(green: NonNull<Green>) {
+    match current_green() {
+        Some(me) => {
+            let entered = enter(me);
+            entered.free_header(green);
+            entered.leave();
+        }
+        None => {
+            // SAFETY: the last reference is gone: the header is the caller's alone.
+            unsafe { green.as_ref() }.clear();
+            crate::green::arena::give(green);
         }
     }
 }

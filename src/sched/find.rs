@@ -14,8 +14,8 @@
 //! machine's own stack and thread pointer only.
 
 use super::enter::Entered;
-use crate::green::wait::{Claim, Outcome};
 use crate::green::Green;
+use crate::green::wait::{Claim, Outcome};
 use crate::processor::Processor;
 use crate::processor::deque::Steal;
 use crate::processor::run_queue::{OLDEST_INTERVAL, Runnable};
@@ -62,7 +62,11 @@ impl Entered<'_> {
 
     /// The next green thread, on the machine's own stack; `searching` says whether the machine
     /// counts as searching, and is updated.
-    pub(super) fn find(&self, processor: &Processor, searching: &mut bool) -> Option<NonNull<Green>> {
+    pub(super) fn find(
+        &self,
+        processor: &Processor,
+        searching: &mut bool,
+    ) -> Option<NonNull<Green>> {
         if let Some(green) = self.machine.pending.take() {
             return Some(green);
         }

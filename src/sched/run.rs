@@ -30,10 +30,11 @@ enum Next {
 
 /// The thread of a machine.
 pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
-    let alternate = crate::stack::overflow::AlternateStack::new();
+    // Without memory for it an overflow ends in the default action, unreported.
+    let alternate = crate::stack::overflow::AlternateStack::new().ok();
     machine.thread_pointer.set(crate::arch::thread_pointer());
     machine.set_tid(crate::sys::thread::id());
-    crate::sys::thread::set_timer_slack_ns(1);
+    crate::sys::schedule::set_timer_slack_ns(1);
     let lasting: &'static Machine = unlimited(machine);
     let mut next = sleep(shared, machine);
     while let Next::Run { searching } = next {
@@ -51,7 +52,12 @@ fn unlimited(machine: &Arc<Machine>) -> &'static Machine {
 }
 
 /// Finds one green thread and runs it, and whoever it switches to, until they come back here.
-fn turn(shared: &Arc<Shared>, machine: &Arc<Machine>, lasting: &'static Machine, mut searching: bool) -> Next {
+fn turn(
+    shared: &Arc<Shared>,
+    machine: &Arc<Machine>,
+    lasting: &'static Machine,
+    mut searching: bool,
+) -> Next {
     let entered = Entered::on_root(shared, lasting);
     let Some(processor) = entered.processor else { return acquire(shared, machine) };
     let Some(green) = entered.find(processor, &mut searching) else {
@@ -61,7 +67,8 @@ fn turn(shared: &Arc<Shared>, machine: &Arc<Machine>, lasting: &'static Machine,
         shared.wake_one();
     }
     if entered.is_elsewhere(green) {
-        return entered.hand_to_pinned(machine, processor, green);
+        hand_to_pinned(lasting, processor, green);
+        return acquire(shared, machine);
     }
     entered.execute(green);
     if machine.locked.get().is_some() {
@@ -91,26 +98,16 @@ impl Entered<'_> {
         }
         !std::ptr::eq(header.pinned_to.get().cast(), self.machine)
     }
-
-    /// Hands the processor to the machine a pinned green thread belongs to, and sleeps.
-    fn hand_to_pinned(
-        &self,
-        machine: &Arc<Machine>,
-        processor: &Processor,
-        green: NonNull<Green>,
-    ) -> Next {
-        // SAFETY: the machine owns the right to run it, and passes it on.
-        let owner = unsafe { &*green.as_ref().pinned_to.get().cast::<Machine>() };
-        self.machine.detach();
-        owner.parker.send(std::ptr::from_ref(processor) as usize);
-        acquire(&arc(self.shared), machine)
-    }
 }
 
-/// A strong count for the runtime of a machine that runs.
-fn arc(shared: &Shared) -> Arc<Shared> {
-    // SAFETY: the thread of a machine holds a strong count of its runtime.
-    unsafe { super::retain(shared) }
+/// Hands the processor to the machine a pinned green thread belongs to, which waits for it.
+fn hand_to_pinned(machine: &Machine, processor: &Processor, green: NonNull<Green>) {
+    // SAFETY: the machine owns the right to run it, and passes that on.
+    let owner = unsafe { green.as_ref() }.pinned_to.get().cast::<Machine>();
+    machine.detach();
+    // SAFETY: machines live as long as their runtime (Inv. MachineStable).
+    let owner = unsafe { &*owner };
+    owner.parker.send(std::ptr::from_ref(processor) as usize);
 }
 
 /// Without a processor: takes an idle one if there is work, else sleeps as a spare.
@@ -127,7 +124,12 @@ fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
 }
 
 /// Gives the processor up, looks at everything once more, and sleeps: r1 to r3 of `idle`.
-fn retire(shared: &Arc<Shared>, machine: &Arc<Machine>, processor: &Processor, searching: bool) -> Next {
+fn retire(
+    shared: &Arc<Shared>,
+    machine: &Arc<Machine>,
+    processor: &Processor,
+    searching: bool,
+) -> Next {
     processor.counters.retires.bump();
     machine.detach();
     shared.spares.push(machine);
@@ -150,8 +152,10 @@ fn retire(shared: &Arc<Shared>, machine: &Arc<Machine>, processor: &Processor, s
 
 /// Sleeps on the list of spare machines until it gets a message, or its deadline comes.
 fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
-    let mut slept = false;
     loop {
+        if shared.is_stopping() {
+            return Next::Stop;
+        }
         let cover = shared.timekeeper.cover(|| shared.next_deadline_ns());
         let limit = match cover {
             Some(deadline) => Some(deadline),
@@ -164,16 +168,15 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             return received(shared, machine, message);
         }
         // The deadline came, and this machine is on no list.
-        if cover.is_none() && slept {
-            return Next::Stop;
-        }
-        slept = cover.is_none();
         if shared.has_work() {
             if let Some(index) = shared.idle.claim() {
                 shared.idle.force_searching();
                 machine.attach(&shared.processors[index as usize]);
                 return Next::Run { searching: true };
             }
+        }
+        if cover.is_none() {
+            return Next::Stop;
         }
         shared.spares.push(machine);
     }
@@ -190,9 +193,9 @@ fn received(shared: &Arc<Shared>, machine: &Arc<Machine>, message: Option<usize>
             machine.attach(processor);
             if !machine.has_slice(Slice::Short) {
                 machine.swap_slice(Slice::Short);
-                crate::sys::thread::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
+                crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
             }
-            let _ = shared;
+            shared.monitor.poke();
             Next::Run { searching: true }
         }
     }

@@ -13,6 +13,7 @@ use super::idle::Idle;
 use super::monitor::Watch;
 use super::spare::Spares;
 use super::timekeeper::Timekeeper;
+use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Token};
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::fence;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     /// From a thread pointer to the words of `primitive::tls`.
     pub(crate) tls_offset: isize,
     closing: AtomicBool,
+    /// Whether the handle of the runtime is gone while green threads live: the last ends it.
+    abandoned: AtomicBool,
     stopping: AtomicBool,
     pub(crate) starved: AtomicBool,
     drained: Lock<Vec<Token>>,
@@ -59,9 +62,18 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The state of a runtime with no machine yet and all its processors idle.
-    pub(crate) fn new(processors: u32, stack_size: StackSize, carriage: Carriage) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// Too many different stack sizes are in use in this process.
+    pub(crate) fn new(
+        processors: u32,
+        stack_size: StackSize,
+        carriage: Carriage,
+    ) -> std::io::Result<Arc<Self>> {
         let shared = Self {
-            processors: (0..processors).map(|index| Processor::new(index, stack_size)).collect(),
+            processors: (0..processors)
+                .map(|index| Processor::new(index, stack_size))
+                .collect::<std::io::Result<_>>()?,
             idle: Idle::new(processors),
             injector: Injector::new(),
             timers: Shelf::new(),
@@ -73,6 +85,7 @@ impl Shared {
             carriage,
             tls_offset: crate::primitive::tls::local_offset(crate::arch::thread_pointer()),
             closing: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             drained: Lock::new(Rank(12), Vec::new()),
@@ -80,7 +93,7 @@ impl Shared {
         for index in 0..processors {
             shared.idle.retire(index, false);
         }
-        Arc::new(shared)
+        Ok(Arc::new(shared))
     }
 
     /// The runtime of a green thread that has not finished.
@@ -118,7 +131,8 @@ impl Shared {
 
     /// The earliest deadline of all shelves, `u64::MAX` if there is none.
     pub(crate) fn next_deadline_ns(&self) -> u64 {
-        let processors = self.processors.iter().map(|processor| processor.timers.next_deadline_ns());
+        let processors =
+            self.processors.iter().map(|processor| processor.timers.next_deadline_ns());
         processors.fold(self.timers.next_deadline_ns(), u64::min)
     }
 
@@ -168,12 +182,41 @@ impl Shared {
     #[cold]
     pub(crate) fn note_end_while_closing(&self) {
         fence::full();
-        if self.live() == 0 {
-            let waiting = std::mem::take(&mut *self.drained.lock());
-            for token in waiting {
-                super::wake(token, crate::green::wait::Outcome::Woken);
+        if self.live() != 0 {
+            return;
+        }
+        let waiting = std::mem::take(&mut *self.drained.lock());
+        for token in waiting {
+            if token.claim(Outcome::Woken) == Claim::Resume {
+                super::ready_elsewhere(token.green);
             }
         }
+        // ORDERING: Relaxed; the fence above pairs with the one in `abandon`.
+        if self.abandoned.load(Ordering::Relaxed) {
+            self.dismiss();
+        }
+    }
+
+    /// The handle of the runtime is gone; `true`: no green thread is left, the caller ends it.
+    pub(crate) fn abandon(&self) -> bool {
+        if self.live() == 0 {
+            return true;
+        }
+        // ORDERING: Relaxed; the fence below orders it before the second look.
+        self.abandoned.store(true, Ordering::Relaxed);
+        fence::full();
+        if self.live() == 0 {
+            // The last one may have ended without seeing the word; dismissing twice is harmless.
+            self.dismiss();
+        }
+        false
+    }
+
+    /// Tells the monitor and all machines to end, without waiting for them.
+    pub(super) fn dismiss(&self) {
+        self.set_stopping();
+        self.monitor.wake();
+        self.spares.stop_sleeping();
     }
 
     /// Leaves a token to be woken when the last green thread ends; `false`: there is none left.
@@ -185,8 +228,8 @@ impl Shared {
 
     /// Takes a token back whose wait is over.
     pub(crate) fn retract_drain(&self, token: Token) {
-        self.drained.lock().retain(|other| {
-            other.green != token.green || other.sequence != token.sequence
-        });
+        self.drained
+            .lock()
+            .retain(|other| other.green != token.green || other.sequence != token.sequence);
     }
 }

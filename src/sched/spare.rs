@@ -41,8 +41,12 @@ struct Inner {
 impl Spares {
     /// No machines.
     pub(crate) fn new() -> Self {
-        let inner =
-            Inner { all: Vec::new(), vacant: Vec::new(), sleeping: Vec::new(), threads: Vec::new() };
+        let inner = Inner {
+            all: Vec::new(),
+            vacant: Vec::new(),
+            sleeping: Vec::new(),
+            threads: Vec::new(),
+        };
         Self { inner: Lock::new(Rank(20), inner), running: AtomicU32::new(0) }
     }
 
@@ -114,6 +118,13 @@ impl Spares {
         }
     }
 
+    /// Sends every sleeping machine home.
+    pub(crate) fn stop_sleeping(&self) {
+        while let Some(machine) = self.pop() {
+            machine.parker.send(STOP);
+        }
+    }
+
     /// Takes the threads to join, at the end of the runtime.
     pub(crate) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
         std::mem::take(&mut self.inner.lock().threads)
@@ -158,7 +169,7 @@ impl Shared {
             Err(std::io::Error::other(format!("the limit of {MACHINES_MAX} machines is reached")))
         } else {
             crate::own_tls::on_machine(|| {
-                crate::sys::thread::spawn(format!("gthread-{}", machine.index), move || {
+                crate::sys::schedule::spawn(format!("gthread-{}", machine.index), move || {
                     super::run::main(&shared, &machine);
                 })
             })

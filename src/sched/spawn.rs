@@ -2,7 +2,9 @@
 
 use super::enter::{Entered, current_green, enter};
 use super::shared::{Carriage, Shared};
+use crate::green::join::Finished;
 use crate::green::stage::Stage;
+use crate::green::wait::Outcome;
 use crate::green::{Flags, Green, Kind, Phase, Vtable, arena};
 use crate::primitive::fence;
 use crate::processor::Processor;
@@ -80,11 +82,7 @@ impl Shared {
 
     /// From an OS thread, or from a green thread of another runtime.
     #[cold]
-    fn spawn_outside(
-        &self,
-        order: Order,
-        put: impl FnOnce(&Stage),
-    ) -> io::Result<NonNull<Green>> {
+    fn spawn_outside(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
         let header = arena::take().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: taken from the arena, so it is ours alone.
         let green = unsafe { header.as_ref() };
@@ -105,10 +103,8 @@ impl Shared {
         fence::full();
         if self.is_closing() {
             self.external.finished.add_shared(1);
-            // SAFETY: the header is ours alone.
-            if let Some(ticket) = unsafe { (*green.ticket.get()).take() } {
-                stack::cancel(ticket);
-            }
+            // SAFETY: the header is ours alone; dropping the ticket gives the stack up.
+            drop(unsafe { (*green.ticket.get()).take() });
             arena::give(header);
             self.note_end_while_closing();
             return Err(refused());
@@ -178,4 +174,44 @@ impl Entered<'_> {
 /// What a spawner is told after the runtime was shut down.
 fn refused() -> io::Error {
     io::Error::other("the runtime is shut down and takes no new green threads")
+}
+
+/// The end of an OS thread that stood in for a green thread.
+pub(crate) fn finish_os_thread(header: NonNull<Green>) {
+    // SAFETY: the thread's own reference is given up below.
+    let green = unsafe { header.as_ref() };
+    // SAFETY: it has not finished, so its runtime lives; the count keeps it for what follows.
+    let shared = unsafe { super::retain(Shared::of(green)) };
+    shared.external.finished.add_shared(1);
+    match green.join.finish() {
+        Finished::Done => {}
+        Finished::Free => super::free_header(header),
+        Finished::WakeJoiner => {
+            let token = green.joiner.get();
+            if green.join.release() {
+                super::free_header(header);
+            }
+            if let Some(token) = token {
+                super::wake(token, Outcome::Woken);
+            }
+        }
+    }
+    if shared.is_closing() {
+        shared.note_end_while_closing();
+    }
+}
+
+/// Undoes a spawn whose OS thread could not be started: drops the closure and the thread's own
+/// reference.
+pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
+    // SAFETY: the caller has a reference of its own.
+    let green = unsafe { header.as_ref() };
+    if let Some(vtable) = green.vtable.get() {
+        // SAFETY: the closure lies on the stage, and no thread will run it.
+        unsafe { (vtable.drop_closure)(green) };
+    }
+    shared.external.finished.add_shared(1);
+    if green.join.finish() == Finished::Free {
+        super::free_header(header);
+    }
 }

@@ -11,6 +11,7 @@
 use super::enter::{Entered, enter};
 use super::shared::Shared;
 use crate::arch;
+use crate::green::join::Finished;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Phase};
 use crate::machine::{Machine, Post};
@@ -62,7 +63,7 @@ impl<'a> Entered<'a> {
         // SAFETY: `from` is this stack, `to` is suspended and ours to run; both blocks are built.
         unsafe { self.carry(from_tp, to) };
         // SAFETY: as above; `prepare` and `carry` have set everything `to` needs.
-        unsafe { arch::switch(&raw const from.context, &raw const to.context, to_tp) };
+        unsafe { arch::switch(from.context.get(), to.context.get(), to_tp) };
     }
 
     /// From the machine's own stack: runs a green thread until its machine has nothing direct to
@@ -79,7 +80,7 @@ impl<'a> Entered<'a> {
         // SAFETY: the root runs here, `to` is suspended and ours to run.
         unsafe { self.carry(root_tp, to) };
         // SAFETY: as above.
-        unsafe { arch::switch(&raw const self.machine.root, &raw const to.context, to_tp) };
+        unsafe { arch::switch(&raw const self.machine.root, to.context.get(), to_tp) };
         #[cfg(any(gthread_tsan, gthread_asan))]
         tls::set_current(std::ptr::null());
     }
@@ -87,7 +88,7 @@ impl<'a> Entered<'a> {
     /// Binds a stack and a block to a green thread that has never run.
     #[inline(always)]
     fn prepare(&self, green: &Green) {
-        if green.thread_pointer.get() == 0 {
+        if !green.is_bound() {
             bind(self.shared, self.processor, green);
         }
         green.set_phase(Phase::Running);
@@ -127,7 +128,7 @@ unsafe fn switch_to_root(machine: &Machine, green: &Green) {
     unsafe { own_tls::lend(green.thread_pointer.get(), root_tp) };
     machine.set_current(std::ptr::null());
     // SAFETY: the root context was saved by the switch that brought a green thread here.
-    unsafe { arch::switch(&raw const green.context, &raw const machine.root, root_tp) };
+    unsafe { arch::switch(green.context.get(), &raw const machine.root, root_tp) };
 }
 
 /// The first thing a green thread does on a machine: the post-switch action of whoever was here.
@@ -172,26 +173,34 @@ impl Entered<'_> {
         match (stack, self.processor) {
             (Some(stack), Some(processor)) => {
                 // SAFETY: this machine holds the processor, and `give` does not switch.
-                unsafe { processor.stacks() }.give(stack);
+                let stacks = unsafe { processor.stacks() };
+                // SAFETY: the green thread has left its stack for good, and what refers to it
+                // (the context) is prepared anew before it is used.
+                unsafe { stacks.give(stack) };
             }
-            (Some(stack), None) => stack::give_global(stack),
+            // SAFETY: as above.
+            (Some(stack), None) => unsafe { stack::give_global(stack) },
             (None, _) => {}
         }
         match self.processor {
             Some(processor) => processor.counters.finished.bump(),
             None => self.shared.external.finished.add_shared(1),
         }
-        let finished = green.join.finish();
-        if finished.wake_joiner {
-            // The joiner keeps the header alive until its wait is claimed.
-            if let Some(token) = green.joiner.get() {
-                if token.claim(Outcome::Woken) == Claim::Resume {
+        if self.machine.locked.get() == Some(ended) {
+            self.machine.locked.set(None);
+        }
+        match green.join.finish() {
+            Finished::Done => {}
+            Finished::Free => self.free_header(ended),
+            Finished::WakeJoiner => {
+                let token = green.joiner.get();
+                if green.join.release() {
+                    self.free_header(ended);
+                }
+                if let Some(token) = token.filter(|t| t.claim(Outcome::Woken) == Claim::Resume) {
                     self.ready_any(token.green);
                 }
             }
-        }
-        if finished.free {
-            self.free_header(ended);
         }
         if self.shared.is_closing() {
             self.shared.note_end_while_closing();
@@ -222,8 +231,8 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
         None => stack::take_global(ticket),
     };
     let block = match stack.block_word() {
-        Some(word) => {
-            let block = own_tls::Block::from_word(word);
+        Some(_) => {
+            let block = own_tls::block_at(stack.end());
             // SAFETY: the block was built in this slot, and its last green thread has ended.
             unsafe { own_tls::renew(block) };
             block
@@ -233,7 +242,7 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
             let block = unsafe { own_tls::build(stack.end()) }.unwrap_or_else(|error| {
                 rt_abort!("own_tls: no memory for a block of thread-locals: {error}")
             });
-            stack.set_block_word(block.word());
+            stack.set_block_word(std::num::NonZero::new(block.thread_pointer()).map(|tp| tp.get()));
             block
         }
     };
@@ -247,9 +256,10 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
     // SAFETY: the stack from its bottom to the block is the green thread's alone, and `entry`
     // takes its header.
     let context = unsafe {
-        arch::prepare(stack.bottom(), block.stack_top(stack.end()), entry, header.cast_mut().cast())
+        arch::prepare(stack.bottom(), block.stack_top(), entry, header.cast_mut().cast())
     };
-    green.context.replace(context);
+    // SAFETY: the context is the carrier's, and the old one was left for the last time.
+    unsafe { *green.context.get() = context };
     green.thread_pointer.set(thread_pointer);
     // SAFETY: the stack is the carrier's.
     unsafe { *green.stack.get() = Some(stack) };

@@ -7,6 +7,7 @@
 
 use super::enter::{current_green, enter};
 use super::shared::Shared;
+use crate::green::join::Finished;
 use crate::green::wait::{Claim, Outcome, Sequence};
 use crate::green::{Green, Kind, Reason, Token};
 use crate::machine::Post;
@@ -151,6 +152,9 @@ fn adopt() -> &'static Green {
     header.kind.set(Kind::Thread);
     header.id.set(crate::processor::Processor::next_id_global());
     header.join.reset(1);
+    let name = std::thread::current().name().map(std::sync::Arc::from);
+    // SAFETY: the header is not shared yet.
+    unsafe { *header.name.get() = name };
     header.set_phase(crate::green::Phase::Running);
     tls::set_current(green.as_ptr().cast());
     tls::at_thread_exit(abandon);
@@ -163,7 +167,7 @@ fn abandon(green: *const ()) {
     // SAFETY: TypeStable; the thread's own reference is given up here, once.
     let header = unsafe { green.as_ref() };
     tls::set_current(std::ptr::null());
-    if header.join.finish().free {
+    if header.join.finish() == Finished::Free {
         header.clear();
         crate::green::arena::give(green);
     }

@@ -53,7 +53,7 @@ impl SlotId {
 /// | `owner` | the holder | anybody, at any time (signal handlers too) |
 /// | `block` | the holder | the holder |
 /// | `next`, `below`, `len` | the holder | the holder |
-/// | `gives` | the holder | the holder |
+/// | `age` | the holder | the holder |
 ///
 /// # States of `owner`
 /// | value | means |
@@ -74,8 +74,8 @@ pub(super) struct Slot {
     below: AtomicU32,
     /// In the head of a magazine: how many slots it has.
     len: AtomicU32,
-    /// How often the slot was given back.
-    gives: AtomicU32,
+    /// The age in which it was last given back; see `trim`.
+    age: AtomicU32,
 }
 
 #[cfg(not(loom))]
@@ -99,7 +99,7 @@ impl Slot {
             next: AtomicU32::new(0),
             below: AtomicU32::new(0),
             len: AtomicU32::new(0),
-            gives: AtomicU32::new(0),
+            age: AtomicU32::new(0),
         }
     }
 
@@ -164,13 +164,17 @@ impl Slot {
         self.len.load(Ordering::Relaxed) as usize
     }
 
-    /// Counts a return of this slot, and returns how many there have been. Holder only.
+    /// The age in which the slot was last given back as `trim` counts them; 0 if it never was.
+    /// Holder only.
     #[inline(always)]
-    pub(super) fn count_give(&self) -> u32 {
+    pub(super) fn age(&self) -> u32 {
         // ORDERING: Relaxed; the holder's own word, handed on by the pool's lock.
-        let gives = self.gives.load(Ordering::Relaxed).wrapping_add(1);
-        // ORDERING: Relaxed; as above.
-        self.gives.store(gives, Ordering::Relaxed);
-        gives
+        self.age.load(Ordering::Relaxed)
+    }
+
+    /// Notes the age in which the slot is given back. Holder only.
+    pub(super) fn set_age(&self, age: u32) {
+        // ORDERING: Relaxed; the holder's own word, handed on by the pool's lock.
+        self.age.store(age, Ordering::Relaxed);
     }
 }

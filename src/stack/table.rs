@@ -123,9 +123,6 @@ impl<const N: usize> Table<N> {
 
     /// Claims an entry for a new slab; `None` when the table is full.
     pub(super) fn claim(&self) -> Option<usize> {
-        if self.len() == N {
-            return None;
-        }
         // ORDERING: Relaxed; only uniqueness is asked for, the entry is published by its `end`.
         let index = self.claimed.fetch_add(1, Ordering::Relaxed);
         (index < N).then_some(index)

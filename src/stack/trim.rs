@@ -2,16 +2,19 @@
 //!
 //! | when | what | cost |
 //! |---|---|---|
-//! | every 128th return of a slot | all below its top 64 KiB | 0.6 us, so 5 ns a return |
-//! | [`scavenge`], when idle | all but the block, of slots not wanted between two visits | 0.6 us, 7 us if there was something |
-//! | [`trim_all`], when a runtime ends | all of it, the block too if it can be discarded | the same |
+//! | the first return of a slot in each [`age`] | all below its top 64 KiB | 0.6 us, once an age |
+//! | [`scavenge`], when idle | all but the block, of slots not wanted between two visits | 0.6-7 us |
+//! | [`trim_all`], when a runtime ends | all; the block too if it can be discarded | the same |
 //!
 //! A return does not look how deep a stack was, because looking costs more than trimming:
 //! `mincore` over 192 KiB takes 1.3 us, `MADV_DONTNEED` with nothing there 0.6 us. A canary word
 //! 64 KiB below the top takes 5 ns to read, but 660 ns the first time, and a frame that skips the
-//! word, or leaves zero in it, hides a deep stack for ever. By count, a stack that once was deep
-//! keeps its memory for at most 128 further green threads; one that is deep every time pays for
-//! its page faults once in 128. What is not reused at all is the scavenger's.
+//! word, or leaves zero in it, hides a deep stack for ever. Trimming every 128th return of a slot
+//! costs a spawn 5 ns on average, and says nothing about time: where green threads live for a
+//! second, memory would stay for minutes. An age, a second of the monitor's, bounds both: a slot is
+//! trimmed at most once an age, and what it held before the last one is gone after its next return.
+//! The first return of a new slot only notes the age: a million green threads that are spawned once
+//! pay nothing. What is not used again at all is the scavenger's.
 //!
 //! The scavenger and `trim_all` hold a slot outside of the pool while they trim it. They take it
 //! only together with an unsold unit (`Pool::withdraw`), so that no ticket loses its slot.
@@ -21,30 +24,40 @@ use super::pool::{BATCH, Pool, Warmth};
 use super::slab::{Slabs, TABLE, block_bytes};
 use super::slot::{Slot, SlotId};
 use super::table::GUARD_BYTES;
+use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::sys::mem;
 
 /// What a slot keeps at its top when it is given back.
 const KEPT_BYTES: usize = 64 << 10;
-/// A slot is trimmed at each return whose number is a multiple of this.
-pub(super) const GIVES_PER_TRIM: u32 = 128;
+/// The present age; see [`age`].
+static AGE: AtomicU32 = AtomicU32::new(1);
 
-/// Trims a slot that has just been given up, if its turn has come.
+/// Begins a new age. Called by the monitor about once a second, whether the process is idle or not.
+pub(crate) fn age() {
+    // ORDERING: Relaxed; only that it changes is asked for.
+    AGE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Trims a slot that has just been given up, once an age.
 #[inline(always)]
 pub(super) fn on_give(slot: &Slot, end: usize, usable: usize) {
-    if slot.count_give().is_multiple_of(GIVES_PER_TRIM) {
-        trim_deep(end, usable);
+    // ORDERING: Relaxed; a little late is in time.
+    let age = AGE.load(Ordering::Relaxed);
+    if slot.age() != age {
+        on_first_give(slot, age, end, usable);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn trim_deep(end: usize, usable: usize) {
-    if usable > KEPT_BYTES {
+fn on_first_give(slot: &Slot, age: u32, end: usize, usable: usize) {
+    let is_new = slot.age() == 0;
+    slot.set_age(age);
+    if !is_new && usable > KEPT_BYTES {
         let bottom = end - block_bytes() - usable;
         trim_range(bottom, usable - KEPT_BYTES);
     }
 }
-
 /// Trims up to `slots_max` cached stacks that were not wanted since the last visit, all but their
 /// blocks; returns how many. Meant for a monitor that has found the process idle.
 ///

@@ -16,6 +16,8 @@ pub enum Call {
     Mmap,
     /// `madvise(MADV_GUARD_INSTALL)`.
     GuardInstall,
+    /// `userfaultfd`, for guards by `UFFDIO_POISON`.
+    Poison,
     /// `mprotect` of a guard.
     Protect,
     /// `madvise(MADV_DONTNEED)`.

@@ -34,6 +34,10 @@ use crate::primitive::fence;
 const AWAKE: u64 = 0;
 
 /// Until when a machine sleeps; see the module for its state table.
+///
+/// | field | who, when |
+/// |---|---|
+/// | `until` | stored by the one sleeper while it is `AWAKE`; taken to `AWAKE` by anybody |
 #[derive(Debug)]
 pub(crate) struct Alarm {
     until: AtomicU64,
@@ -108,6 +112,7 @@ impl Alarm {
     fn claim(&self, deadline_ns: u64, mut until: u64) -> bool {
         while deadline_ns < until {
             if mutant!("timer.alarm.claim") {
+                // ORDERING: Relaxed; a mutant, never in a normal build.
                 self.until.store(AWAKE, Ordering::Relaxed);
                 return true;
             }

@@ -23,7 +23,9 @@
 //!   deadlines leave in the order they came.
 //! - *Padding*: every lane that holds no entry holds `NONE`.
 
+use crate::collections::prefetch::prefetch;
 use crate::collections::slab::{Key, Slab};
+use std::hint::select_unpredictable;
 
 /// Entries to a line: four of 16 bytes are a cache line.
 const LANES: usize = 4;
@@ -90,6 +92,12 @@ impl<T: Copy> Heap<T> {
         self.end - ROOT
     }
 
+    /// How many bytes the heap holds on to: what its largest population has needed.
+    pub(super) fn bytes(&self) -> usize {
+        let places = self.place.capacity() * size_of::<u32>();
+        self.lines.capacity() * size_of::<Line>() + places + self.values.bytes()
+    }
+
     /// The earliest deadline, `u64::MAX` if there is none.
     #[inline(always)]
     pub(super) fn first_deadline_ns(&self) -> u64 {
@@ -136,10 +144,10 @@ impl<T: Copy> Heap<T> {
         if first.deadline_ns() > now_ns || first == Entry::NONE {
             return None;
         }
+        self.values.prefetch(first.index());
         let last = self.take_last();
         if self.end > ROOT {
-            let hole = self.sift_hole_down(ROOT);
-            self.sift_up(hole, last);
+            self.refill(ROOT, last);
         }
         Some(self.values.remove_at(first.index()))
     }
@@ -153,13 +161,11 @@ impl<T: Copy> Heap<T> {
     }
 
     /// Puts `entry` into the heap in place of the entry at `position`, which has left.
+    ///
+    /// `entry` may be less than the parent of `position`: then it goes up past it.
     #[inline]
     fn refill(&mut self, position: usize, entry: Entry) {
-        let hole = if position > ROOT && self.at(parent(position)) > entry {
-            position
-        } else {
-            self.sift_hole_down(position)
-        };
+        let hole = self.sift_hole_down(position);
         self.sift_up(hole, entry);
     }
 
@@ -171,6 +177,7 @@ impl<T: Copy> Heap<T> {
     #[inline(always)]
     fn sift_hole_down(&mut self, mut hole: usize) -> usize {
         while let Some(line) = self.lines.get(hole - (ROOT - 1)) {
+            self.prefetch_below(hole);
             let (lane, least) = line.least();
             if least == Entry::NONE {
                 break;
@@ -179,6 +186,17 @@ impl<T: Copy> Heap<T> {
             hole = (hole - (ROOT - 1)) * LANES + lane;
         }
         hole
+    }
+
+    /// Fetches the lines of all grandchildren of `position`: four in a row, one of which comes
+    /// next. A heap that is larger than the cache is as fast as its chain of misses is short.
+    #[inline(always)]
+    fn prefetch_below(&self, position: usize) {
+        let children = (position - (ROOT - 1)) * LANES;
+        let first = self.lines.as_ptr().wrapping_add(children - (ROOT - 1));
+        for lane in 0..LANES {
+            prefetch(first.wrapping_add(lane));
+        }
     }
 
     /// Fills the hole with `entry`, after moving down whatever above it is greater.
@@ -231,13 +249,14 @@ impl<T: Copy> Heap<T> {
 }
 
 impl Line {
-    /// The least entry and its lane: a tournament, so that no comparison waits for two others.
+    /// The least entry and its lane, without a branch: which child is the least is a coin toss.
     #[inline(always)]
     fn least(&self) -> (usize, Entry) {
-        let [a, b, c, d] = self.0;
-        let left = if b < a { (1, b) } else { (0, a) };
-        let right = if d < c { (3, d) } else { (2, c) };
-        if right.1 < left.1 { right } else { left }
+        let entries = &self.0;
+        let left = usize::from(entries[1] < entries[0]);
+        let right = 2 + usize::from(entries[3] < entries[2]);
+        let lane = select_unpredictable(entries[right] < entries[left], right, left);
+        (lane, entries[lane])
     }
 }
 

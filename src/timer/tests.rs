@@ -10,6 +10,7 @@ pub(super) struct Random(u64);
 
 impl Random {
     /// Seeds from `GTHREAD_SEED` or the clock, and tells the seed (shown when the test fails).
+    #[expect(clippy::print_stdout, reason = "a failing run has to tell its seed")]
     pub(super) fn from_env() -> Self {
         let seed = match std::env::var("GTHREAD_SEED") {
             Ok(text) => text.parse().expect("GTHREAD_SEED is a decimal u64"),
@@ -19,6 +20,10 @@ impl Random {
                 .as_nanos() as u64,
         };
         println!("GTHREAD_SEED={seed}");
+        Self::new(seed)
+    }
+
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
@@ -30,7 +35,7 @@ impl Random {
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }
 
@@ -229,4 +234,34 @@ fn memory_is_reused_at_once() {
         assert_eq!(key.index(), 0);
         assert_eq!(heap.remove(key), Some(n));
     }
+}
+
+#[test]
+fn threads_that_share_a_shelf_lose_nothing() {
+    const ROUNDS: u64 = 20_000;
+    let shelf = Shelf::new();
+    let seed = Random::from_env().next();
+    let churn = |n: u64| -> usize {
+        let (mut random, mut left) = (Random::new(seed ^ n << 32), 0);
+        let mut handles = std::collections::VecDeque::new();
+        for round in 0..ROUNDS {
+            let deadline_ns = round + random.below(200);
+            handles.push_back(shelf.arm(deadline_ns, deadline_ns).handle);
+            if random.below(3) == 0 {
+                left += shelf.expire_at_most(5, round, |due| assert!(due <= round, "early"));
+            }
+            if random.below(2) == 0 {
+                let handle = handles.pop_front().expect("one was just pushed");
+                left += usize::from(shelf.cancel(handle));
+            }
+        }
+        left
+    };
+    let left: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|n| scope.spawn(move || churn(n))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    let rest = shelf.expire(u64::MAX, |_| ());
+    assert_eq!(left + rest, 3 * ROUNDS as usize);
+    assert_eq!((shelf.len(), shelf.next_deadline_ns()), (0, u64::MAX));
 }

@@ -24,7 +24,7 @@ pub(super) struct Frame {
 /// The length of the `nop` that `start` begins with.
 const START_SKIP: usize = 1;
 
-// The assembly pushes the registers in this order, and skips the first word.
+// The assembly pushes the registers in this order, and then makes room for the first word.
 const _: () = {
     assert!(size_of::<FloatControl>() == 8);
     assert!(offset_of!(Frame, r15) == 8);
@@ -84,9 +84,17 @@ unsafe extern "C" fn switch_frames() {
     naked_asm!(
         include_str!("../../../asm/x86_64/switch.s"),
         stack_pointer = const Context::STACK_POINTER,
+        frame_bytes = const size_of::<Frame>(),
         float_bytes = const size_of::<FloatControl>(),
         mxcsr = const offset_of!(Frame, float) + offset_of!(FloatControl, mxcsr),
         x87_control = const offset_of!(Frame, float) + offset_of!(FloatControl, x87_control),
+        r15 = const offset_of!(Frame, r15),
+        r14 = const offset_of!(Frame, r14),
+        r13 = const offset_of!(Frame, r13),
+        r12 = const offset_of!(Frame, r12),
+        rbx = const offset_of!(Frame, rbx),
+        rbp = const offset_of!(Frame, rbp),
+        return_address = const offset_of!(Frame, return_address),
         mode = sym MODE,
         instruction = const ThreadPointerMode::Instruction as u32,
         syscall = const ThreadPointerMode::Syscall as u32,

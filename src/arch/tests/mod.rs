@@ -15,19 +15,24 @@ cfg_if::cfg_if! {
 use super::cpu::FloatControl;
 use super::*;
 use registers::survive;
+use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::rc::Rc;
 
+type Body = Box<dyn FnOnce(&Pair)>;
+
 /// A root and one context beside it, on a stack of its own.
 struct Pair {
     root: Context,
     side: Context,
     stack: Vec<u128>,
-    body: Cell<Option<Box<dyn FnOnce(&Pair)>>>,
+    body: Cell<Option<Body>>,
     done: Cell<bool>,
+    /// What the body ended with, when it did not return.
+    panic: Cell<Option<Box<dyn Any + Send>>>,
 }
 
 impl Pair {
@@ -40,6 +45,7 @@ impl Pair {
             stack: vec![0; stack_bytes / 16],
             body: Cell::new(Some(Box::new(body))),
             done: Cell::new(false),
+            panic: Cell::new(None),
         });
         let argument = ptr::from_ref(&*pair).cast_mut().cast();
         let stack = pair.stack.as_mut_ptr_range();
@@ -48,12 +54,16 @@ impl Pair {
         pair
     }
 
-    /// Runs the side until it yields or ends; `true` while it can be resumed.
+    /// Runs the side until it yields or ends; `true` while it can be resumed. A panic of the
+    /// body goes on here.
     #[inline(never)]
     fn resume(&self) -> bool {
         assert!(!self.done.get());
         // SAFETY: `choose` went well; the side is suspended, and runs on our own thread-locals.
         unsafe { switch(&self.root, &self.side, thread_pointer()) };
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
+        }
         !self.done.get()
     }
 
@@ -70,7 +80,7 @@ unsafe extern "C" fn entry(argument: *mut ()) -> ! {
     // SAFETY: the argument is the pair, which outlives its side.
     let pair = unsafe { &*argument.cast::<Pair>() };
     let body = pair.body.take().expect("a body runs once");
-    body(pair);
+    pair.panic.set(catch_unwind(AssertUnwindSafe(|| body(pair))).err());
     pair.done.set(true);
     pair.yield_now();
     unreachable!("a context that is done is not resumed")
