@@ -159,8 +159,7 @@ impl Bias {
         // between the two; the load above acquires.
         let release = ord!("bias.take.exchange", Release);
         // ORDERING: `release` as said above; Relaxed on failure: nothing was taken.
-        let exchanged =
-            self.tenure.compare_exchange(requested, next, release, Ordering::Relaxed);
+        let exchanged = self.tenure.compare_exchange(requested, next, release, Ordering::Relaxed);
         exchanged.is_ok() && state == TAKEN
     }
 
