@@ -85,8 +85,7 @@ impl<'a> Entered<'a> {
             return;
         }
         if let Some(index) = self.shared.idle.claim() {
-            let processor = &self.shared.processors[index as usize];
-            self.machine.attach(processor);
+            self.shared.take_up(self.machine, &self.shared.processors[index as usize]);
             self.processor = self.machine.processor();
         }
     }
@@ -154,8 +153,10 @@ impl<'a> Entered<'a> {
         let covers = index && self.processor.is_some_and(|processor| processor.queue.is_empty());
         if armed.earliest
             && !covers
-            && self.shared.idle.is_any_idle()
+            // NOTE: in this order: `must_wake` is the fence between the hint and the look at who
+            // is idle, which pairs with the one in `Idle::retire`.
             && self.shared.timekeeper.must_wake(deadline_ns)
+            && self.shared.idle.is_any_idle()
         {
             self.shared.wake_one();
         }

@@ -77,7 +77,8 @@ impl Entered<'_> {
                 return Some(green);
             }
         }
-        if tick.is_multiple_of(OLDEST_INTERVAL) {
+        // The turn that `next_local` left to the root has been counted twice by now.
+        if tick % OLDEST_INTERVAL <= 1 {
             if let Some(green) = processor.thief.steal_oldest_fresh() {
                 return Some(green.0);
             }

@@ -89,7 +89,9 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // ORDERING: Relaxed; the monitor looks at everything anew.
+        // The caller's news first, then the word: pairs with the fence in `deep_sleep`.
+        fence::full();
+        // ORDERING: Relaxed; the fence above orders it after the caller's news.
         self.asleep.store(0, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
     }
@@ -263,7 +265,9 @@ impl Monitor<'_> {
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        let quiet = !findings.busy && !findings.moved;
+        // ORDERING: Relaxed; looked at again before a deep sleep, after its fence.
+        let starved = shared.starved.load(Ordering::Relaxed);
+        let quiet = !findings.busy && !findings.moved && !starved;
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
         self.period_ns = if findings.blocked {
             HOT_NS
@@ -276,7 +280,11 @@ impl Monitor<'_> {
             self.quiet_ticks = 0;
             self.period_ns = BUSY_NS;
             crate::stack::scavenge(1024);
-            let is_quiet = || shared.idle.is_all_idle() && !shared.is_stopping();
+            let is_quiet = || {
+                // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
+                let starved = shared.starved.load(Ordering::Relaxed);
+                shared.idle.is_all_idle() && !starved && !shared.is_stopping()
+            };
             return shared.monitor.deep_sleep(is_quiet);
         }
         let earliest = shared.next_deadline_ns();

@@ -115,7 +115,7 @@ fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
     if shared.has_work() {
         if let Some(index) = shared.idle.claim() {
             shared.idle.force_searching();
-            machine.attach(&shared.processors[index as usize]);
+            shared.take_up(machine, &shared.processors[index as usize]);
             return Next::Run { searching: true };
         }
     }
@@ -143,7 +143,7 @@ fn retire(
                 shared.idle.retire(processor.index, true);
                 return received(shared, machine, machine.parker.receive(None));
             }
-            machine.attach(processor);
+            shared.take_up(machine, processor);
             return Next::Run { searching: true };
         }
     }
@@ -156,7 +156,12 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         if shared.is_stopping() {
             return Next::Stop;
         }
-        let cover = shared.timekeeper.cover(|| shared.next_deadline_ns());
+        // With all processors in use there is nothing to wake for: whoever makes one idle sees to
+        // the deadlines (README, Timekeeper). Covering a past one here would spin.
+        let cover = match shared.idle.is_any_idle() {
+            true => shared.timekeeper.cover(|| shared.next_deadline_ns()),
+            false => None,
+        };
         let limit = match cover {
             Some(deadline) => Some(deadline),
             None => shared.spares.idle_limit_ns(shared.processors.len() + 2, now_ns()),
@@ -171,7 +176,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         if shared.has_work() {
             if let Some(index) = shared.idle.claim() {
                 shared.idle.force_searching();
-                machine.attach(&shared.processors[index as usize]);
+                shared.take_up(machine, &shared.processors[index as usize]);
                 return Next::Run { searching: true };
             }
         }
@@ -190,12 +195,11 @@ fn received(shared: &Arc<Shared>, machine: &Arc<Machine>, message: Option<usize>
             // SAFETY: only `grant` and `hand_to_pinned` send anything but STOP: the address of a
             // processor of this runtime, whose holder the receiver becomes.
             let processor = unsafe { &*(address as *const Processor) };
-            machine.attach(processor);
+            shared.take_up(machine, processor);
             if !machine.has_slice(Slice::Short) {
                 machine.swap_slice(Slice::Short);
                 crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
             }
-            shared.monitor.poke();
             Next::Run { searching: true }
         }
     }

@@ -140,7 +140,9 @@ impl Shared {
     pub(crate) fn close(&self) {
         // ORDERING: Relaxed; the fence below orders it before the caller's look at `live`.
         self.closing.store(true, Ordering::Relaxed);
-        fence::full();
+        // Pairs with the light fence in `finish`: an end that this caller's look at `live` misses
+        // sees `closing`, and tells whoever waits.
+        fence::heavy();
     }
 
     /// Whether new green threads are refused.

@@ -196,6 +196,8 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
             }
         }
     }
+    // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
+    fence::light();
     if shared.is_closing() {
         shared.note_end_while_closing();
     }

@@ -17,6 +17,7 @@ use crate::green::{Green, Phase};
 use crate::machine::{Machine, Post};
 use crate::own_tls;
 use crate::primitive::abort::rt_abort;
+use crate::primitive::fence;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
@@ -202,6 +203,8 @@ impl Entered<'_> {
                 }
             }
         }
+        // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
+        fence::light();
         if self.shared.is_closing() {
             self.shared.note_end_while_closing();
         }
