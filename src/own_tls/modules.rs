@@ -6,6 +6,7 @@
 //! description for debuggers says the place is. Asking `__tls_get_addr` instead would settle a
 //! module that is still undecided: it could never become static afterwards.
 
+use super::block::Memory;
 use super::layout::{ORIENTATION, Orientation};
 use super::symbols::Symbols;
 use crate::{arch, sys};
@@ -23,6 +24,34 @@ pub(super) struct StaticModule {
     pub(super) image_bytes: usize,
     /// Bytes of the segment.
     pub(super) bytes: usize,
+}
+
+impl StaticModule {
+    /// The initial values; what follows them is zero.
+    ///
+    /// # Safety
+    /// The module is loaded, and stays so while the slice is used.
+    pub(super) unsafe fn image(&self) -> &[u8] {
+        let image = core::ptr::with_exposed_provenance::<u8>(self.image);
+        // SAFETY: the caller's clause: so many bytes of initial values are mapped.
+        unsafe { core::slice::from_raw_parts(image, self.image_bytes) }
+    }
+
+    /// Gives the module's thread-locals in a block their initial values.
+    ///
+    /// # Safety
+    /// The module is loaded, its place lies in the block, and nobody uses it yet.
+    pub(super) unsafe fn initialise(&self, tp: usize) {
+        let place = Memory(tp).at::<u8>(self.offset);
+        // SAFETY: the caller's clause.
+        let image = unsafe { self.image() };
+        // SAFETY: the place lies in the block and is as large as the image or larger.
+        unsafe { core::ptr::copy_nonoverlapping(image.as_ptr(), place, image.len()) };
+        // SAFETY: as above.
+        let rest = unsafe { place.add(image.len()) };
+        // SAFETY: as above.
+        unsafe { core::ptr::write_bytes(rest, 0, self.bytes - image.len()) };
+    }
 }
 
 /// All modules with thread-locals: the static ones, and whether there are others.

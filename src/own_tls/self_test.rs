@@ -99,9 +99,8 @@ fn check_from_outside(support: &Support, modules: &Modules, tp: usize) -> Result
         "the thread pointer does not point to itself",
     )?;
     for module in &modules.fixed {
-        let image = core::ptr::with_exposed_provenance::<u8>(module.image);
-        // SAFETY: the module is loaded and has so many bytes of initial values.
-        let image = unsafe { core::slice::from_raw_parts(image, module.image_bytes) };
+        // SAFETY: the module is one of those the program was started with.
+        let image = unsafe { module.image() };
         let values = Memory(tp).at::<u8>(module.offset);
         holds(layout.contains(module.offset, module.bytes), "a module lies outside the block")?;
         // SAFETY: the block, by the line above.

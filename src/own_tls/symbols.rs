@@ -49,6 +49,8 @@ pub(super) struct Symbols {
     pub(super) specific: usize,
     /// Offset of the place of its static thread-locals in the loader's record of a module.
     pub(super) link_map_tls_offset: Option<usize>,
+    /// Where the running thread keeps its last loader error; absent in a static program.
+    pub(super) loader_error: Option<usize>,
     /// Where the restartable-sequence area lies, from the thread pointer; glibc 2.35 and later.
     pub(super) rseq_offset: Option<isize>,
     /// glibc's own name of `malloc`.
@@ -132,6 +134,7 @@ impl Symbols {
             list: field!(_thread_db_pthread_list)?,
             specific: field!(_thread_db_pthread_specific)?,
             link_map_tls_offset: link_map_tls_offset(),
+            loader_error: loader_error(),
             rseq_offset: rseq_offset(),
             libc_malloc: address!(__libc_malloc).ok(),
             malloc: address!(malloc).ok(),
@@ -146,6 +149,17 @@ fn link_map_tls_offset() -> Option<usize> {
             None
         } else {
             field!(_thread_db_link_map_l_tls_offset).ok()
+        }
+    }
+}
+
+/// The running thread's `__libc_dlerror_result`.
+fn loader_error() -> Option<usize> {
+    cfg_if::cfg_if! {
+        if #[cfg(target_feature = "crt-static")] {
+            None
+        } else {
+            address!(__libc_dlerror_result).ok()
         }
     }
 }

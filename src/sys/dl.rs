@@ -74,7 +74,7 @@ pub(crate) fn loads() -> u64 {
         // SAFETY: the loader lends a valid description for the time of the call.
         let info = unsafe { &*info };
         // SAFETY: `loads` is the u64 below, which nobody else uses meanwhile.
-        unsafe { *loads.cast::<u64>() = info.dlpi_adds as u64 };
+        unsafe { *loads.cast::<u64>() = info.dlpi_adds };
         1
     }
     let mut loads = 0_u64;
@@ -107,7 +107,9 @@ unsafe extern "C" fn collect(
     };
     for index in 0..usize::from(info.dlpi_phnum) {
         // SAFETY: `dlpi_phdr` points to `dlpi_phnum` program headers.
-        let header = unsafe { &*info.dlpi_phdr.add(index) };
+        let header = unsafe { info.dlpi_phdr.add(index) };
+        // SAFETY: as above.
+        let header = unsafe { &*header };
         let start = base.wrapping_add(header.p_vaddr as usize);
         let bytes = header.p_memsz as usize;
         match header.p_type {
@@ -153,4 +155,10 @@ pub(crate) fn link_map(address: usize) -> Option<usize> {
         )
     };
     (found != 0 && !map.is_null()).then_some(map.expose_provenance())
+}
+
+/// Asks for the running thread's last loader error and drops the answer.
+pub(crate) fn forget_error() {
+    // SAFETY: takes nothing.
+    unsafe { libc::dlerror() };
 }

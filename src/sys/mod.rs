@@ -8,4 +8,5 @@ pub(crate) mod dl;
 pub(crate) mod futex;
 pub(crate) mod heap;
 pub(crate) mod membarrier;
+pub(crate) mod raw_signal;
 pub(crate) mod thread;
