@@ -15,12 +15,13 @@
 //! librseq as a shared object is, by its file name.
 
 use super::Support;
+use super::interposed::{Fix, is_left_out};
 use crate::sys::{self, dl::Module};
 
 /// Whether a module that is loaded may read the area.
 pub(super) fn has_readers(support: &Support) -> bool {
     let Some(rseq) = support.layout.rseq_cpu else { return false };
-    if support.layout.is_in_template(rseq) {
+    if support.layout.is_in_template(rseq) || is_left_out(Fix::Rseq) {
         return false;
     }
     if cfg!(target_feature = "crt-static") {
