@@ -104,24 +104,14 @@ impl Template {
     }
 
     /// The template with one more module, whose thread-locals lie in the surplus.
-    ///
-    /// # Safety
-    /// The module is loaded.
-    pub(super) unsafe fn with_module(
-        &self,
-        module: &StaticModule,
-        skipped: &[Range<isize>],
-    ) -> Self {
-        let end = module.offset + module.bytes as isize;
+    pub(super) fn with_module(&self, module: &StaticModule, skipped: &[Range<isize>]) -> Self {
+        let end = module.offset + module.bytes() as isize;
         let range = self.range.start.min(module.offset & -64)..self.range.end.max((end + 63) & -64);
         let mut bytes = vec![0; range.len()];
         bytes[(self.range.start - range.start) as usize..][..self.bytes.len()]
             .copy_from_slice(&self.bytes);
-        let place = &mut bytes[(module.offset - range.start) as usize..][..module.bytes];
-        // SAFETY: the caller's clause.
-        let image = unsafe { module.image() };
-        place[..image.len()].copy_from_slice(image);
-        place[image.len()..].fill(0);
+        bytes[(module.offset - range.start) as usize..][..module.bytes()]
+            .copy_from_slice(&module.initial);
         Self { parts: parts(&range, skipped), range, bytes: bytes.into() }
     }
 

@@ -195,7 +195,7 @@ fn template(
     };
     for module in modules {
         range.start = range.start.min(module.offset);
-        range.end = range.end.max(module.offset + module.bytes as isize);
+        range.end = range.end.max(module.offset + module.bytes() as isize);
     }
     // From glibc 2.41 on the restartable-sequence area lies among the thread-locals.
     if let Some(cpu) = rseq_cpu.filter(|cpu| *cpu < 0) {

@@ -28,10 +28,12 @@ pub(super) fn has_readers(support: &Support) -> bool {
         return true;
     }
     let own = [support.symbols.allocate_tls as usize, support.symbols.ctype_init as usize];
-    sys::dl::modules()
-        .iter()
-        .filter(|module| !own.iter().any(|address| module.contains(*address)))
-        .any(|module| module.name.contains("librseq") || names_area(module))
+    let mut found = false;
+    sys::dl::for_each_module(&mut |module| {
+        let is_own = own.iter().any(|address| module.contains(*address));
+        found |= !is_own && (module.name.contains("librseq") || names_area(module));
+    });
+    found
 }
 
 /// Whether the module's dynamic string table has one of the symbols of the area.

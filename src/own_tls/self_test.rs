@@ -99,13 +99,11 @@ fn check_from_outside(support: &Support, modules: &Modules, tp: usize) -> Result
         "the thread pointer does not point to itself",
     )?;
     for module in &modules.fixed {
-        // SAFETY: the module is one of those the program was started with.
-        let image = unsafe { module.image() };
         let values = Memory(tp).at::<u8>(module.offset);
-        holds(layout.contains(module.offset, module.bytes), "a module lies outside the block")?;
+        holds(layout.contains(module.offset, module.bytes()), "a module lies outside the block")?;
         // SAFETY: the block, by the line above.
-        let values = unsafe { core::slice::from_raw_parts(values, module.image_bytes) };
-        holds(image == values, "a module's initial values are not in a new block")?;
+        let values = unsafe { core::slice::from_raw_parts(values, module.bytes()) };
+        holds(*module.initial == *values, "a module's initial values are not in a new block")?;
     }
     // SAFETY: the block's vector.
     let dtv = unsafe { Memory(tp).read::<usize>(DTV) };

@@ -93,7 +93,7 @@ fn destructors_of_keys_run_with_their_values() {
         assert_eq!(libc::pthread_key_create(&mut again, None), 0);
         assert_eq!(again, low);
         each(10, move |_| {
-            libc::pthread_setspecific(again, 1 as *const _);
+            libc::pthread_setspecific(again, std::ptr::dangling());
             yield_now();
         });
         yields(100);
@@ -113,7 +113,7 @@ fn a_value_set_in_a_destructor_gets_four_rounds() {
         assert_eq!(libc::pthread_key_create(&mut key, Some(destroy)), 0);
         KEY.store(key as usize, SeqCst);
         each(1, move |_| {
-            libc::pthread_setspecific(key, 1 as *const _);
+            libc::pthread_setspecific(key, std::ptr::dangling());
         });
         while DROPS.load(SeqCst) < 4 {
             yield_now();
@@ -162,8 +162,10 @@ fn the_process_exits_from_a_green_thread() {
             std::process::exit(0);
         });
         let group = Group::default();
-        group.spawn(|| loop {
-            yield_now();
+        group.spawn(|| {
+            loop {
+                yield_now();
+            }
         });
         group.wait();
     });

@@ -6,6 +6,7 @@
 #![allow(
     clippy::undocumented_unsafe_blocks,
     clippy::multiple_unsafe_ops_per_block,
+    clippy::print_stderr,
     reason = "the tests call libc as C does, with arguments made a line before"
 )]
 #![allow(dead_code, unused_imports, unused_macros, reason = "parts of the crate, until its API")]

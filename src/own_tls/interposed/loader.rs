@@ -87,34 +87,41 @@ fn exchange_error() {
     unsafe { machine.write(offset, ours) };
 }
 
-/// How many modules had been loaded when [`note_modules`] last looked.
-static LOADS: AtomicU64 = AtomicU64::new(0);
+/// How many modules had been loaded when [`note_modules`] last left none undone.
+static SETTLED: AtomicU64 = AtomicU64::new(0);
 
 /// After loading: initialises new static thread-locals in all blocks.
+///
+/// 1. See which modules there are.
+/// 2. Wait for loads that are under way in other threads: what was seen in 1 is complete now. A
+///    module that came meanwhile is left to the call that loads it.
+/// 3. Under the registry's lock, look again, and do what is not yet done for those seen in 1.
 fn note_modules() {
-    let Some(support) = installed() else { return };
-    if support.is_lodger() {
+    let Some(support) = installed().filter(|support| !support.is_lodger()) else { return };
+    // ORDERING: Acquire; pairs with the Release below; what was done to the blocks comes along.
+    if SETTLED.load(Ordering::Acquire) == sys::dl::loads() {
         return;
     }
-    let loads = sys::dl::loads();
-    // ORDERING: Relaxed; a hint that saves work: two loads at once both look.
-    if LOADS.swap(loads, Ordering::Relaxed) == loads {
-        return;
-    }
-    let modules = Modules::loaded(&support.symbols);
-    let has_readers = rseq::has_readers(support);
+    let seen = Modules::loaded(&support.symbols).fixed;
+    sys::dl::wait_for_loader();
     let mut registry = registry::lock();
-    let known = registry.known.get_or_insert_with(|| modules.fixed.clone());
-    let new: Vec<StaticModule> =
-        modules.fixed.iter().filter(|module| !known.contains(module)).copied().collect();
+    let loads = sys::dl::loads();
+    let modules = Modules::loaded(&support.symbols).fixed;
+    let has_readers = rseq::has_readers(support);
+    let known = registry.known.get_or_insert_with(|| modules.clone());
+    let is_new = |module: &StaticModule| {
+        let is_it = |other: &StaticModule| other.identity == module.identity;
+        seen.iter().any(is_it) && !known.iter().any(is_it)
+    };
+    let new: Vec<StaticModule> = modules.iter().filter(|module| is_new(module)).cloned().collect();
     known.extend_from_slice(&new);
+    let is_settled = modules.iter().all(|module| known.contains(module));
     for module in &new {
-        if !support.layout.contains(module.offset, module.bytes) || is_left_out(Fix::StaticModules)
-        {
+        let is_inside = support.layout.contains(module.offset, module.bytes());
+        if !is_inside || is_left_out(Fix::StaticModules) {
             continue;
         }
-        // SAFETY: the module was just loaded.
-        unsafe { support.add_to_template(module) };
+        support.add_to_template(module);
         for tp in registry.iter() {
             // SAFETY: a built block; nobody knows the module but through the call that loads it,
             // which has not returned.
@@ -128,26 +135,26 @@ fn note_modules() {
             unsafe { support.layout.mark_rseq(tp) };
         }
     }
+    if is_settled {
+        // ORDERING: Release; pairs with the Acquire above.
+        SETTLED.store(loads, Ordering::Release);
+    }
 }
 
-/// After unloading: forgets modules that are gone, so that their numbers and places can return.
+/// After unloading: forgets modules that are gone.
 fn forget_modules() {
-    let Some(support) = installed() else { return };
-    let modules = Modules::loaded(&support.symbols);
+    let Some(support) = installed().filter(|support| !support.is_lodger()) else { return };
     let mut registry = registry::lock();
+    let modules = Modules::loaded(&support.symbols).fixed;
     if let Some(known) = &mut registry.known {
-        known.retain(|module| modules.fixed.contains(module));
+        known.retain(|module| modules.iter().any(|other| other.identity == module.identity));
     }
 }
 
 impl Support {
     /// Puts a module's initial values into the template, under the registry's lock.
-    ///
-    /// # Safety
-    /// The module is loaded.
-    unsafe fn add_to_template(&self, module: &StaticModule) {
-        // SAFETY: the caller's clause.
-        let template = unsafe { self.template().with_module(module, &self.skipped_by_renewals()) };
+    fn add_to_template(&self, module: &StaticModule) {
+        let template = self.template().with_module(module, &self.skipped_by_renewals());
         // ORDERING: Release; pairs with the Acquire in `template`. The old one is not freed: a
         // renewal may be reading it, and there are as many as loads of this rare kind.
         self.template.store(Box::into_raw(Box::new(template)), Ordering::Release);
