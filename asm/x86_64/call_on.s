@@ -38,7 +38,7 @@
     jne 40f
     mov rsi, rdi
     mov edi, {ARCH_SET_FS}
-    mov eax, {SYS_arch_prctl}
+    mov eax, {SYS_ARCH_PRCTL}
     // The word at fs:0 is the thread pointer itself (the ABI's variant II of thread-locals).
     mov r8, fs:[0]
     syscall
@@ -49,7 +49,7 @@
     call rbx
     mov edi, {ARCH_SET_FS}
     mov rsi, r12
-    mov eax, {SYS_arch_prctl}
+    mov eax, {SYS_ARCH_PRCTL}
     syscall
     test eax, eax
     jz 20b

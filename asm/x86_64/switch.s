@@ -1,7 +1,13 @@
-// In:  rdi = save: *const Context, rsi = to: *const Context, rdx = to_tp.
+// In:  rdi = save: *const Context, rsi = to: *const Context, rdx = to_tp,
+//      rcx = where the caller goes on: it comes by a jump, not by a call.
 // Out: nothing; every caller-saved register is lost.
-// See ../README.md for the frame.
+// ../README.md draws the frame and says why there is neither call nor return.
     .cfi_startproc
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx
+    push rcx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rip, 0
     push rbp
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset rbp, 0
@@ -22,74 +28,67 @@
     .cfi_rel_offset r15, 0
     sub rsp, {float_bytes}
     .cfi_adjust_cfa_offset {float_bytes}
-    stmxcsr [rsp + {mxcsr}]
-    fnstcw [rsp + {x87_control}]
-    mov eax, [rsp + {mxcsr}]
-    movzx ecx, word ptr [rsp + {x87_control}]
+    mov r8, rsp
+    stmxcsr [r8 + {mxcsr}]
+    fnstcw [r8 + {x87_control}]
 
-    // The two frames have one shape, so the CFI above holds for either.
-    mov [rdi + {stack_pointer}], rsp
-    mov rsp, [rsi + {stack_pointer}]
-    cmp dword ptr [rip + {mode}], {instruction}
+    // The frame to resume is read by a register of its own: the stack pointer moves last.
+    mov [rdi + {stack_pointer}], r8
+    mov r9, [rsi + {stack_pointer}]
+
+    // Loading the words only where they differ leaves two compares that nothing waits for.
+    mov eax, [r8 + {mxcsr}]
+    cmp eax, [r9 + {mxcsr}]
     jne 30f
-    wrfsbase rdx
 20:
-    cmp eax, [rsp + {mxcsr}]
-    jne 40f
+    movzx eax, word ptr [r8 + {x87_control}]
+    cmp ax, [r9 + {x87_control}]
+    jne 31f
 21:
-    cmp cx, [rsp + {x87_control}]
-    jne 50f
-22:
+    mov r10, [r9 + {return_address}]
+    mov rbp, [r9 + {rbp}]
+    mov rbx, [r9 + {rbx}]
+    mov r12, [r9 + {r12}]
+    mov r13, [r9 + {r13}]
+    mov r14, [r9 + {r14}]
+    mov r15, [r9 + {r15}]
+
+    // Until here an unwinder sees the context that is left, from here the one that is resumed.
     .cfi_remember_state
-    add rsp, {float_bytes}
-    .cfi_adjust_cfa_offset -{float_bytes}
-    pop r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r15
-    pop r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r14
-    pop r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r13
-    pop r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r12
-    pop rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore rbx
-    pop rbp
-    .cfi_adjust_cfa_offset -8
+    lea rsp, [r9 + {frame_bytes}]
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, r10
     .cfi_restore rbp
-    // Not `ret`: the return stack of the processor predicts the context that was left.
-    pop rcx
-    .cfi_adjust_cfa_offset -8
-    .cfi_register rip, rcx
-    jmp rcx
+    .cfi_restore rbx
+    .cfi_restore r12
+    .cfi_restore r13
+    .cfi_restore r14
+    .cfi_restore r15
+    cmp dword ptr [rip + {mode}], {instruction}
+    jne 32f
+    wrfsbase rdx
+22:
+    jmp r10
 
     // The thread pointer by arch_prctl(ARCH_SET_FS, rdx), or not at all.
-    .cfi_restore_state
-30:
+32:
     cmp dword ptr [rip + {mode}], {syscall}
-    jne 20b
-    mov r8d, eax
-    mov r9d, ecx
+    jne 22b
     mov edi, {ARCH_SET_FS}
     mov rsi, rdx
-    mov eax, {SYS_arch_prctl}
+    mov eax, {SYS_ARCH_PRCTL}
     syscall
     test eax, eax
-    jnz 31f
-    mov eax, r8d
-    mov ecx, r9d
+    jz 22b
+    // The kernel refuses an address that is not a user's: the clause on `to_tp` was broken.
+    ud2
+
+    // A context with floating-point control of its own.
+    .cfi_restore_state
+30:
+    ldmxcsr [r9 + {mxcsr}]
     jmp 20b
 31:
-    ud2
-    // A context with a floating-point environment of its own.
-40:
-    ldmxcsr [rsp + {mxcsr}]
+    fldcw [r9 + {x87_control}]
     jmp 21b
-50:
-    fldcw [rsp + {x87_control}]
-    jmp 22b
     .cfi_endproc

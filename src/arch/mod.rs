@@ -36,7 +36,7 @@ cfg_if::cfg_if! {
 cfg_if::cfg_if! {
     if #[cfg(feature = "corosensei")] {
         mod corosensei;
-        use corosensei as backend;
+        use self::corosensei as backend;
     } else {
         mod direct;
         use direct as backend;

@@ -1,117 +1,88 @@
-//! x86-64: the frame of a switch, the naked functions over `asm/x86_64/`, and what the processor
-//! and the kernel allow.
+//! x86-64: the thread pointer, the floating-point control words, and what processor and kernel
+//! allow.
 //!
 //! The thread pointer is the base of FS. The word it points to holds its own address (variant II
 //! of the ABI for thread-locals), which makes reading it a load.
 
-use super::{Entry, MODE, ThreadPointerMode, Unsupported};
+use super::{MODE, ThreadPointerMode, Unsupported};
 use core::arch::{asm, naked_asm};
-use core::mem::offset_of;
+use core::ffi::c_ulong;
 
-/// What a switch leaves on the stack it leaves, from the saved stack pointer upwards.
-#[cfg(not(feature = "corosensei"))]
-#[derive(Debug)]
+/// The floating-point words that belong to a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct Frame {
-    /// Control and status of the vector unit.
-    mxcsr: u32,
+pub(super) struct FloatControl {
+    /// Control and sticky flags of the vector unit (MXCSR).
+    pub(super) mxcsr: u32,
     /// Control word of the x87 unit.
-    x87_control: u16,
+    pub(super) x87_control: u16,
     /// Fills the word.
     reserved: u16,
-    r15: usize,
-    r14: usize,
-    r13: usize,
-    r12: usize,
-    rbx: usize,
-    rbp: usize,
-    /// Where the context goes on.
-    return_address: usize,
 }
 
-/// MXCSR of a new process: all exceptions masked, round to nearest.
-#[cfg(not(feature = "corosensei"))]
-const MXCSR: u32 = 0x1f80;
-/// The x87 control word of a new process: the same, with extended precision.
-#[cfg(not(feature = "corosensei"))]
-const X87_CONTROL: u16 = 0x037f;
-/// The length of the `nop` that `start` begins with.
-#[cfg(not(feature = "corosensei"))]
-const START_SKIP: usize = 1;
+impl FloatControl {
+    /// The words of a new process: exceptions masked, round to nearest, x87 in extended precision.
+    pub(super) const INITIAL: Self = Self { mxcsr: 0x1f80, x87_control: 0x037f, reserved: 0 };
 
-// The assembly pushes in the order of the fields, and skips the first word.
-#[cfg(not(feature = "corosensei"))]
-const _: () = {
-    assert!(offset_of!(Frame, r15) == 8);
-    assert!(offset_of!(Frame, r14) == 16);
-    assert!(offset_of!(Frame, r13) == 24);
-    assert!(offset_of!(Frame, r12) == 32);
-    assert!(offset_of!(Frame, rbx) == 40);
-    assert!(offset_of!(Frame, rbp) == 48);
-    assert!(offset_of!(Frame, return_address) == 56);
-    assert!(size_of::<Frame>() == 64);
-};
+    /// The words in force.
+    #[cfg(any(test, feature = "corosensei"))]
+    pub(super) fn read() -> Self {
+        let mut words = Self { mxcsr: 0, x87_control: 0, reserved: 0 };
+        // SAFETY: two stores, each to a field of its size.
+        unsafe {
+            asm!(
+                "stmxcsr [{mxcsr}]",
+                "fnstcw [{x87_control}]",
+                mxcsr = in(reg) &raw mut words.mxcsr,
+                x87_control = in(reg) &raw mut words.x87_control,
+                options(nostack, preserves_flags),
+            );
+        }
+        words
+    }
 
-#[cfg(not(feature = "corosensei"))]
-impl Frame {
-    /// The frame of a context that has not run: it resumes in `start`.
-    pub(super) fn first(entry: Entry, argument: *mut ()) -> Self {
-        Self {
-            mxcsr: MXCSR,
-            x87_control: X87_CONTROL,
-            reserved: 0,
-            r15: 0,
-            r14: 0,
-            r13: entry as usize,
-            r12: argument as usize,
-            rbx: 0,
-            rbp: 0,
-            return_address: start as *const () as usize + START_SKIP,
+    /// Makes the words those in force.
+    ///
+    /// # Safety
+    /// - The words were [`read`](Self::read), or are [`INITIAL`](Self::INITIAL).
+    /// - The code that runs on allows for them: Rust's own expects the initial control bits.
+    #[cfg(any(test, feature = "corosensei"))]
+    pub(super) unsafe fn load(&self) {
+        // SAFETY: words the processor gave have no reserved bits set, so the loads cannot fault.
+        unsafe {
+            asm!(
+                "ldmxcsr [{mxcsr}]",
+                "fldcw [{x87_control}]",
+                mxcsr = in(reg) &raw const self.mxcsr,
+                x87_control = in(reg) &raw const self.x87_control,
+                options(nostack, preserves_flags),
+            );
         }
     }
 }
 
-const AT_HWCAP2: core::ffi::c_ulong = 26;
-const HWCAP2_FSGSBASE: core::ffi::c_ulong = 1 << 1;
-#[expect(non_upper_case_globals, reason = "the kernel's name")]
-const SYS_arch_prctl: usize = 158;
-const ARCH_SET_FS: usize = 0x1002;
+const AT_HWCAP2: c_ulong = 26;
+const HWCAP2_FSGSBASE: c_ulong = 1 << 1;
+pub(super) const SYS_ARCH_PRCTL: usize = 158;
+pub(super) const ARCH_SET_FS: usize = 0x1002;
 const ARCH_SHSTK_STATUS: usize = 0x5005;
+const ARCH_SHSTK_SHSTK: u64 = 1 << 0;
 
 unsafe extern "C" {
-    safe fn getauxval(kind: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    /// glibc's, and every other libc's, look-up in the auxiliary vector.
+    safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
 
-/// Suspends the caller into `save`, makes `to_tp` the thread pointer and resumes `to`.
-///
-/// # Safety
-/// As `direct::switch`.
-#[cfg(not(feature = "corosensei"))]
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn switch(
-    save: *const super::Context,
-    to: *const super::Context,
-    to_tp: usize,
-) {
-    naked_asm!(
-        include_str!("../../asm/x86_64/switch.s"),
-        stack_pointer = const super::Context::STACK_POINTER,
-        float_bytes = const offset_of!(Frame, r15),
-        mxcsr = const offset_of!(Frame, mxcsr),
-        x87_control = const offset_of!(Frame, x87_control),
-        mode = sym MODE,
-        instruction = const ThreadPointerMode::Instruction as u32,
-        syscall = const ThreadPointerMode::Syscall as u32,
-        SYS_arch_prctl = const SYS_arch_prctl,
-        ARCH_SET_FS = const ARCH_SET_FS,
-    )
-}
-
-/// Where a new context begins; not a function to call.
-#[cfg(not(feature = "corosensei"))]
-#[unsafe(naked)]
-unsafe extern "C" fn start() -> ! {
-    naked_asm!(include_str!("../../asm/x86_64/start.s"))
+/// The thread pointer in force.
+#[inline(always)]
+pub(crate) fn thread_pointer() -> usize {
+    let thread_pointer;
+    // SAFETY: the word at FS:0 is the thread pointer in every block of thread-locals; the load
+    // changes nothing. It is not `pure`: after a switch the answer may be another.
+    unsafe {
+        asm!("mov {}, fs:[0]", out(reg) thread_pointer, options(nostack, preserves_flags, readonly));
+    }
+    thread_pointer
 }
 
 /// Calls `f(argument)` on the present stack with the thread pointer `tp`, and puts the old back.
@@ -133,21 +104,9 @@ pub(crate) unsafe extern "C" fn call_on(
         mode = sym MODE,
         instruction = const ThreadPointerMode::Instruction as u32,
         syscall = const ThreadPointerMode::Syscall as u32,
-        SYS_arch_prctl = const SYS_arch_prctl,
+        SYS_ARCH_PRCTL = const SYS_ARCH_PRCTL,
         ARCH_SET_FS = const ARCH_SET_FS,
     )
-}
-
-/// The thread pointer in force.
-#[inline(always)]
-pub(crate) fn thread_pointer() -> usize {
-    let thread_pointer;
-    // SAFETY: the word at FS:0 is the thread pointer in every block of thread-locals; the load
-    // changes nothing. It is not `pure`: the answer differs after a switch.
-    unsafe {
-        asm!("mov {}, fs:[0]", out(reg) thread_pointer, options(nostack, preserves_flags, readonly));
-    }
-    thread_pointer
 }
 
 /// Whether the kernel lets programs write the base of FS by an instruction.
@@ -167,7 +126,7 @@ pub(super) fn check() -> Result<(), Unsupported> {
     unsafe {
         asm!(
             "syscall",
-            inlateout("rax") SYS_arch_prctl => result,
+            inlateout("rax") SYS_ARCH_PRCTL => result,
             in("rdi") ARCH_SHSTK_STATUS,
             in("rsi") &raw mut features,
             lateout("rcx") _,
@@ -175,7 +134,7 @@ pub(super) fn check() -> Result<(), Unsupported> {
             options(nostack),
         );
     }
-    if result == 0 && features & 1 != 0 {
+    if result == 0 && features & ARCH_SHSTK_SHSTK != 0 {
         return Err(Unsupported("arch: a CET shadow stack is in force, and contexts have none"));
     }
     Ok(())

@@ -33,6 +33,11 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// No block: under a sanitizer the stack reaches to the end of the slot.
+    pub(super) fn none(end: usize) -> Self {
+        Self { tp: 0, stack_top: end & !15 }
+    }
+
     /// What the thread pointer must be while the block is in use. Under a sanitizer it is 0 and
     /// not used.
     #[inline(always)]
@@ -276,7 +281,7 @@ impl Support {
     pub(super) unsafe fn build(&self, end: *mut u8) -> io::Result<Block> {
         let end = end.expose_provenance();
         if self.is_lodger() {
-            return Ok(Block { tp: 0, stack_top: end & !15 });
+            return Ok(Block::none(end));
         }
         let block = self.layout.place(end);
         let mut registry = registry::lock();

@@ -211,6 +211,15 @@ pub(crate) unsafe fn build(end: *mut u8) -> io::Result<Block> {
     unsafe { support.build(end) }
 }
 
+/// The block that was built at the end of a slot.
+#[inline(always)]
+pub(crate) fn block_at(end: *mut u8) -> Block {
+    match installed().filter(|support| !support.is_lodger()) {
+        Some(support) => support.layout.place(end.addr()),
+        None => Block::none(end.addr()),
+    }
+}
+
 /// Makes a block anew for the next green thread.
 ///
 /// # Safety

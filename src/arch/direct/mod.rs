@@ -1,11 +1,21 @@
 //! The assembly backend: a context is the stack pointer below its saved registers.
 //!
 //! The frame that [`switch`] leaves on a stack is drawn in `asm/README.md`; its layout is
-//! `cpu::Frame`. [`prepare`] writes the same frame, with the address of the start trampoline as
+//! `frame::Frame`. [`prepare`] writes the same frame, with the address of the start trampoline as
 //! its return address, so that the first resumption is like any other.
 
-use super::{Entry, cpu};
+use super::Entry;
 use crate::primitive::cell::UnsafeCell;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "x86_64")] {
+        mod x86_64;
+        use x86_64 as frame;
+    } else if #[cfg(target_arch = "aarch64")] {
+        mod aarch64;
+        use aarch64 as frame;
+    }
+}
 
 /// A suspended flow of control.
 ///
@@ -16,7 +26,7 @@ use crate::primitive::cell::UnsafeCell;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Context {
-    /// The address of the `cpu::Frame` on the context's stack; 0 when nothing is suspended.
+    /// The address of the `frame::Frame` on the context's stack; 0 when nothing is suspended.
     stack_pointer: UnsafeCell<usize>,
 }
 
@@ -46,13 +56,13 @@ pub(crate) unsafe fn prepare(
     argument: *mut (),
 ) -> Context {
     debug_assert_eq!(stack_top as usize % 16, 0, "the top of a stack is 16-byte aligned");
-    debug_assert!(stack_top as usize - stack_bottom as usize >= size_of::<cpu::Frame>());
+    debug_assert!(stack_top as usize - stack_bottom as usize >= size_of::<frame::Frame>());
     // SAFETY: the first clause: there is room for a frame below the top.
-    let frame = unsafe { stack_top.sub(size_of::<cpu::Frame>()) }.cast::<cpu::Frame>();
+    let place = unsafe { stack_top.sub(size_of::<frame::Frame>()) }.cast::<frame::Frame>();
     // SAFETY: writable memory of our own; both the top and the size of a frame are multiples of
-    // 16, so `frame` is aligned.
-    unsafe { frame.write(cpu::Frame::first(entry, argument)) };
-    Context { stack_pointer: UnsafeCell::new(frame as usize) }
+    // 16, so `place` is aligned.
+    unsafe { place.write(frame::Frame::first(entry, argument)) };
+    Context { stack_pointer: UnsafeCell::new(place as usize) }
 }
 
 /// Suspends the caller into `save`, makes `to_tp` the thread pointer and resumes `to`.
@@ -70,5 +80,5 @@ pub(crate) unsafe fn prepare(
 #[inline(always)]
 pub(crate) unsafe fn switch(save: *const Context, to: *const Context, to_tp: usize) {
     // SAFETY: the callee's clauses are ours.
-    unsafe { cpu::switch(save, to, to_tp) }
+    unsafe { frame::switch(save, to, to_tp) }
 }
