@@ -1,6 +1,7 @@
 //! The end of a green thread, and of the process.
 
-use crate::harness::{Group, each, spawn, yield_now, yields};
+use crate::harness::{Group, each, yield_now, yields};
+use crate::scheduler::spawn;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

@@ -1,4 +1,4 @@
-//! Each fix has a test that fails without it.
+//! Each fix has a test that fails without it, and thread-locals need the switch at all.
 
 use crate::harness::child;
 use std::time::Duration;
@@ -66,4 +66,22 @@ fn the_loader_needs_f8() {
 #[test]
 fn readers_of_restartable_sequences_need_f9() {
     fails_without("F9", "loading::a_reader_of_restartable_sequences_is_told_there_are_none");
+}
+
+#[test]
+fn thread_locals_need_the_switch_of_the_thread_pointer() {
+    for test in [
+        "locals::a_borrow_is_held_over_a_migration",
+        "locals::an_address_is_kept_and_no_update_is_lost",
+        "locals::errno_is_kept_over_a_migration",
+        "locals::a_panic_is_counted_where_it_happens",
+        "locals::the_current_thread_is_the_green_thread",
+        "locals::pthread_self_is_kept",
+        "locals::values_of_keys_are_kept_low_and_high",
+        "locks::a_contended_recursive_mutex_has_one_owner",
+        "locks::the_stdout_lock_has_one_owner",
+        "exits::destructors_run_once_each",
+    ] {
+        fails_without("TP", test);
+    }
 }
