@@ -13,6 +13,7 @@ pub(crate) mod mem;
 pub(crate) mod membarrier;
 pub(crate) mod schedule;
 pub(crate) mod signal;
+#[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;
 pub(crate) mod userfault;
