@@ -171,13 +171,6 @@ impl<T: Sync> RunQueue<T> {
         &self.ready
     }
 
-    /// How many green threads wait here, the next slot included.
-    pub(crate) fn len(&self) -> usize {
-        // ORDERING: Relaxed; a hint.
-        let next = !self.shared.next.load(Ordering::Relaxed).is_null();
-        self.ready.len() + self.fresh.len() + usize::from(next)
-    }
-
     /// Whether nothing waits here.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -83,6 +83,11 @@ impl Shared {
     /// From an OS thread, or from a green thread of another runtime.
     #[cold]
     fn spawn_outside(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
+        if super::fork::in_child() {
+            return Err(io::Error::other(
+                "the runtime stayed behind in the parent of this process",
+            ));
+        }
         let header = arena::take().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: taken from the arena, so it is ours alone.
         let green = unsafe { header.as_ref() };
