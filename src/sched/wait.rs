@@ -130,9 +130,11 @@ pub(crate) fn ready_elsewhere(green: NonNull<Green>) {
         futex::wake(header.wait.futex().0, 1);
         return;
     }
-    // SAFETY: it has not finished, so its runtime lives now; the count keeps it alive until the
-    // wake below is done, by when the green thread may long have ended.
-    let shared = unsafe { super::retain(Shared::of(header)) };
+    // SAFETY: it has not finished, so its runtime lives now.
+    let shared = unsafe { Shared::of(header) };
+    // SAFETY: it lives now; the count keeps it alive until the wake below is done, by when the
+    // green thread may long have ended.
+    let shared = unsafe { super::retain(shared) };
     shared.inject(green);
 }
 
