@@ -62,10 +62,10 @@ fn wait_green(
     let outcome = me.wait.finish().unwrap_or_else(|| {
         crate::primitive::abort::rt_abort!("sched: a green thread was resumed without an outcome")
     });
-    if let Some(alarm) = alarm {
-        if outcome != Outcome::Deadline {
-            alarm.cancel();
-        }
+    if let Some(alarm) = alarm
+        && outcome != Outcome::Deadline
+    {
+        alarm.cancel();
     }
     outcome
 }
