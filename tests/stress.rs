@@ -2,6 +2,8 @@
 //!
 //! `GTHREAD_STRESS=N` multiplies the amount of work; `GTHREAD_SEED` repeats a run.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
+
 mod common;
 
 use common::{Random, Watchdog, runtime};
