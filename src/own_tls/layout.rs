@@ -167,13 +167,21 @@ impl Layout {
 
     /// The running thread is on glibc's list of threads: its neighbour links back to it.
     fn check_list(&self) -> Result<(), Unsupported> {
+        /// The neighbour may be ending just now.
+        const TRIES: usize = 100;
         let links = arch::thread_pointer().wrapping_add_signed(self.list);
-        let mut next = [0];
-        let mut back = [0];
-        let linked = sys::heap::peek(links, &mut next)
-            && sys::heap::peek(next[0].wrapping_add(8), &mut back)
-            && back[0] == links;
-        if linked { Ok(()) } else { Err(Unsupported::new("glibc's list of threads is elsewhere")) }
+        let is_linked = || {
+            let mut next = [0];
+            let mut back = [0];
+            sys::heap::peek(links, &mut next)
+                && sys::heap::peek(next[0].wrapping_add(8), &mut back)
+                && back[0] == links
+        };
+        if (0..TRIES).any(|_| is_linked()) {
+            Ok(())
+        } else {
+            Err(Unsupported::new("glibc's list of threads is elsewhere"))
+        }
     }
 }
 
