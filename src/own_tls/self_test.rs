@@ -10,6 +10,7 @@
 //! before anything else has run on it.
 
 use super::block::{Memory, Template};
+use super::interposed::{Fix, is_left_out};
 use super::layout::{DTV, ORIENTATION, Orientation};
 use super::modules::Modules;
 use super::{Support, Unsupported, on_thread_pointer};
@@ -63,8 +64,10 @@ pub(super) fn run(mut support: Support, modules: &Modules) -> Result<Support, Un
     unsafe { support.layout.inherit(tp) };
     // SAFETY: as above, with the vector glibc made for it.
     unsafe { support.layout.identify(tp, dtv, SCRATCH_ID) };
-    // SAFETY: as above.
-    unsafe { support.layout.mark_rseq(tp) };
+    if !is_left_out(Fix::Rseq) {
+        // SAFETY: as above.
+        unsafe { support.layout.mark_rseq(tp) };
+    }
     if modules.dynamic == 0 {
         // SAFETY: the vector begins with its generation.
         support.static_generation = unsafe { Memory(dtv).read(0) };
