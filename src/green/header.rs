@@ -5,6 +5,7 @@ use super::permit::Permit;
 use super::stage::Stage;
 use super::wait::{Claim, Outcome, Sequence, WaitWord};
 use crate::arch::Context;
+use crate::arch::announce::Flow;
 use crate::primitive::atomic::{AtomicU8, AtomicU64, Ordering};
 use crate::primitive::tls;
 use crate::stack::{Stack, StackSize, Ticket};
@@ -79,6 +80,7 @@ pub(crate) struct Vtable {
 #[derive(Debug)]
 pub(crate) struct Green {
     pub(crate) context: UnsafeCell<Context>,
+    pub(crate) flow: Flow,
     pub(crate) thread_pointer: Cell<usize>,
     /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
     pub(crate) machine: Cell<*const ()>,
@@ -137,6 +139,7 @@ impl Green {
     pub(super) fn free() -> Self {
         Self {
             context: UnsafeCell::new(Context::EMPTY),
+            flow: Flow::none(),
             thread_pointer: Cell::new(0),
             machine: Cell::new(std::ptr::null()),
             wait: WaitWord::new(),

@@ -33,6 +33,7 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     // Without memory for it an overflow ends in the default action, unreported.
     let alternate = crate::stack::overflow::AlternateStack::new().ok();
     machine.thread_pointer.set(crate::arch::thread_pointer());
+    machine.flow.of_thread();
     machine.set_tid(crate::sys::thread::id());
     crate::sys::schedule::set_timer_slack_ns(1);
     let lasting: &'static Machine = unlimited(machine);

@@ -11,6 +11,7 @@
 use super::enter::{Entered, enter};
 use super::shared::Shared;
 use crate::arch;
+use crate::arch::announce::Flow;
 use crate::green::join::Finished;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Phase};
@@ -63,6 +64,7 @@ impl<'a> Entered<'a> {
         let to_tp = to.thread_pointer.get();
         // SAFETY: `from` is this stack, `to` is suspended and ours to run; both blocks are built.
         unsafe { self.carry(from_tp, to) };
+        announce(self.machine, from, &to.flow);
         // SAFETY: as above; `prepare` and `carry` have set everything `to` needs.
         unsafe { arch::switch(from.context.get(), to.context.get(), to_tp) };
     }
@@ -80,8 +82,10 @@ impl<'a> Entered<'a> {
         let to_tp = to.thread_pointer.get();
         // SAFETY: the root runs here, `to` is suspended and ours to run.
         unsafe { self.carry(root_tp, to) };
+        self.machine.flow.leave_for(&to.flow);
         // SAFETY: as above.
         unsafe { arch::switch(&raw const self.machine.root, to.context.get(), to_tp) };
+        self.machine.flow.arrive();
         #[cfg(any(gthread_tsan, gthread_asan))]
         tls::set_current(std::ptr::null());
     }
@@ -128,13 +132,24 @@ unsafe fn switch_to_root(machine: &Machine, green: &Green) {
     // SAFETY: `green` runs here; the root's block is the OS thread's own.
     unsafe { own_tls::lend(green.thread_pointer.get(), root_tp) };
     machine.set_current(std::ptr::null());
+    announce(machine, green, &machine.flow);
     // SAFETY: the root context was saved by the switch that brought a green thread here.
     unsafe { arch::switch(green.context.get(), &raw const machine.root, root_tp) };
+}
+
+/// Tells a sanitizer that `green` leaves its stack for the flow `to`: for good, if it has ended.
+#[inline(always)]
+fn announce(machine: &Machine, green: &Green, to: &Flow) {
+    match machine.post.get() {
+        Post::Exit(_) => green.flow.leave_for_good(to),
+        _ => green.flow.leave_for(to),
+    }
 }
 
 /// The first thing a green thread does on a machine: the post-switch action of whoever was here.
 #[inline(always)]
 fn arrive(green: &Green) -> Entered<'_> {
+    green.flow.arrive();
     #[cfg(any(gthread_tsan, gthread_asan))]
     tls::set_current(std::ptr::from_ref(green).cast());
     // SAFETY: `green` runs here.
@@ -170,6 +185,7 @@ impl Entered<'_> {
         let green = unsafe { ended.as_ref() };
         // SAFETY: the stack is the carrier's, which is this machine.
         let stack = unsafe { (*green.stack.get()).take() };
+        green.flow.end();
         green.thread_pointer.set(0);
         match (stack, self.processor) {
             (Some(stack), Some(processor)) => {
@@ -263,6 +279,7 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
     };
     // SAFETY: the context is the carrier's, and the old one was left for the last time.
     unsafe { *green.context.get() = context };
+    green.flow.begin(stack.bottom(), block.stack_top());
     green.thread_pointer.set(thread_pointer);
     // SAFETY: the stack is the carrier's.
     unsafe { *green.stack.get() = Some(stack) };
