@@ -11,6 +11,8 @@ pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
 pub(crate) mod timekeeper;
+#[cfg(all(test, loom))]
+mod timekeeper_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
