@@ -180,12 +180,6 @@ impl WaitWord {
         self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
     }
 
-    /// Whether the owner is in an episode that nobody has claimed; for the dump, which only looks.
-    pub(crate) fn is_waiting(&self) -> bool {
-        // ORDERING: Relaxed; a statistic.
-        matches!(self.0.load(Ordering::Relaxed) & STATUS_MASK, WAITING | PARKED)
-    }
-
     /// The address and value an OS thread sleeps on: the low half of the word, while `PARKED`.
     #[cfg(not(loom))]
     pub(crate) fn futex(&self) -> (&crate::primitive::atomic::AtomicU32, u32) {

@@ -84,6 +84,8 @@ pub(super) struct Layout {
     pub(super) resolver: isize,
     /// libc's pointer to the resolver state in force.
     pub(super) resolver_pointer: isize,
+    /// libc's pointer to the last error of the loader, if it was found.
+    pub(super) loader_error: Option<isize>,
     /// The processor number in the restartable-sequence area, if glibc has one.
     pub(super) rseq_cpu: Option<isize>,
 }
@@ -133,6 +135,9 @@ impl Layout {
             specific,
             resolver: resolver.state,
             resolver_pointer: resolver.pointer,
+            loader_error: symbols
+                .loader_error
+                .map(|address| address.wrapping_sub(arch::thread_pointer()) as isize),
             rseq_cpu,
         };
         layout.check_list()?;
@@ -190,7 +195,7 @@ fn template(
     };
     for module in modules {
         range.start = range.start.min(module.offset);
-        range.end = range.end.max(module.offset + module.bytes as isize);
+        range.end = range.end.max(module.offset + module.bytes() as isize);
     }
     // From glibc 2.41 on the restartable-sequence area lies among the thread-locals.
     if let Some(cpu) = rseq_cpu.filter(|cpu| *cpu < 0) {

@@ -99,14 +99,11 @@ fn check_from_outside(support: &Support, modules: &Modules, tp: usize) -> Result
         "the thread pointer does not point to itself",
     )?;
     for module in &modules.fixed {
-        let image = core::ptr::with_exposed_provenance::<u8>(module.image);
-        // SAFETY: the module is loaded and has so many bytes of initial values.
-        let image = unsafe { core::slice::from_raw_parts(image, module.image_bytes) };
         let values = Memory(tp).at::<u8>(module.offset);
-        holds(layout.contains(module.offset, module.bytes), "a module lies outside the block")?;
+        holds(layout.contains(module.offset, module.bytes()), "a module lies outside the block")?;
         // SAFETY: the block, by the line above.
-        let values = unsafe { core::slice::from_raw_parts(values, module.image_bytes) };
-        holds(image == values, "a module's initial values are not in a new block")?;
+        let values = unsafe { core::slice::from_raw_parts(values, module.bytes()) };
+        holds(*module.initial == *values, "a module's initial values are not in a new block")?;
     }
     // SAFETY: the block's vector.
     let dtv = unsafe { Memory(tp).read::<usize>(DTV) };

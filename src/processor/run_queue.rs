@@ -244,11 +244,6 @@ impl<T: Sync> Thief<T> {
         self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
     }
 
-    /// Whether there is something a thief could take now or, from the next slot, later.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queued() == 0 && !self.has_next()
-    }
-
     /// How many green threads wait in the queues, the next slot not counted.
     pub(crate) fn queued(&self) -> usize {
         self.ready.len() + self.fresh.len()

@@ -10,6 +10,8 @@ mod scope;
 mod spawn;
 mod thread;
 
+pub use crate::green::ThreadId;
+pub use crate::inspect::Survivor;
 pub use builder::RuntimeBuilder;
 pub use error::{BuildError, BuildErrorKind};
 pub use join::JoinHandle;
@@ -17,8 +19,8 @@ pub use processors::available_parallelism;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, spawn};
 pub use thread::{
-    Pinned, Thread, ThreadId, blocking, current, park, park_timeout, pin_to_machine, sleep,
-    sleep_until, yield_now,
+    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, sleep, sleep_until,
+    yield_now,
 };
 
 use crate::sched::Shared;
@@ -49,35 +51,6 @@ use std::time::Duration;
 pub struct Runtime {
     shared: Arc<Shared>,
     monitor: Option<std::thread::JoinHandle<()>>,
-}
-
-/// A green thread that had not finished when [`Runtime::shutdown_timeout`] gave up waiting.
-#[derive(Clone, Debug)]
-pub struct Survivor {
-    name: Option<String>,
-    id: ThreadId,
-    state: String,
-}
-
-impl Survivor {
-    pub(crate) fn new(name: Option<String>, id: ThreadId, state: String) -> Self {
-        Self { name, id, state }
-    }
-
-    /// Its name, if it has one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Its number.
-    pub fn id(&self) -> ThreadId {
-        self.id
-    }
-
-    /// What it was doing, in words: "running", "waiting: sleep for 1.2 s", …
-    pub fn state(&self) -> &str {
-        &self.state
-    }
 }
 
 impl Runtime {
