@@ -124,7 +124,7 @@ fn a_late_claim_loses_against_a_later_episode() {
         let _ = word.commit();
         let claims = wakers.map(|waker| waker.join().expect("no panic"));
         assert_eq!(claims.iter().filter(|claim| **claim == Claim::Lost).count(), 1);
-        assert!(word.is_waiting(), "a late claim has ended a later episode");
+        assert!(!word.is_claimed(), "a late claim has ended a later episode");
         assert_eq!(word.claim(second, Outcome::Woken), Claim::Resume);
         assert_eq!(word.finish(), Some(Outcome::Woken));
     });

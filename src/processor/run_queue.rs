@@ -131,11 +131,10 @@ impl<T: Sync> RunQueue<T> {
     /// The next green thread of this processor alone.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Runnable<T>> {
-        // ORDERING: Relaxed; only the holder fills the slot; the swap below decides.
-        if !self.shared.next.load(Ordering::Relaxed).is_null() {
-            if let Some(green) = self.pop_next() {
-                return Some(green);
-            }
+        // ORDERING: Relaxed; only the holder fills the slot; the swap in `pop_next` decides.
+        let filled = !self.shared.next.load(Ordering::Relaxed).is_null();
+        if filled && let Some(green) = self.pop_next() {
+            return Some(green);
         }
         self.inherited.set(0);
         let fresh_first = self.fresh_first.get();
@@ -159,11 +158,8 @@ impl<T: Sync> RunQueue<T> {
         if turns <= INHERITANCE_MAX || (self.ready.is_empty() && self.fresh.is_empty()) {
             return Some(green);
         }
-        match self.push_ready(green) {
-            Ok(()) => None,
-            // A full queue: the slot keeps its turn, which is only unfair.
-            Err(green) => Some(green),
-        }
+        // Given back by a full queue, it keeps its turn, which is only unfair.
+        self.push_ready(green).err()
     }
 
     /// The ready queue, for batches from the injector and from victims.
