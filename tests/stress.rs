@@ -222,7 +222,7 @@ fn mixture(mut random: Random, depth: u32) {
                 });
                 assert_eq!(counter.into_inner(), n);
             }
-            7 if depth > 0 => drop(gthread::spawn(move || gthread::yield_now())),
+            7 if depth > 0 => drop(gthread::spawn(gthread::yield_now)),
             8 if depth > 0 => {
                 let _pinned = gthread::pin_to_machine();
                 gthread::yield_now();

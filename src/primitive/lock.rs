@@ -70,6 +70,18 @@ impl<T> Lock<T> {
         Guard { lock: self, _local: std::marker::PhantomData }
     }
 
+    /// Takes the lock if it is free.
+    #[inline(always)]
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        // ORDERING: Acquire on success, pairs with the Release in `Guard::drop`; publishes `value`.
+        let taken = self.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return None;
+        }
+        ranks::taken(self.rank);
+        Some(Guard { lock: self, _local: std::marker::PhantomData })
+    }
+
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) {

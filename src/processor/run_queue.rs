@@ -131,9 +131,10 @@ impl<T: Sync> RunQueue<T> {
     /// The next green thread of this processor alone.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Runnable<T>> {
-        // ORDERING: Relaxed; only the holder fills the slot; the swap in `pop_next` decides.
-        let filled = !self.shared.next.load(Ordering::Relaxed).is_null();
-        if filled && let Some(green) = self.pop_next() {
+        // ORDERING: Relaxed; only the holder fills the slot; the swap below decides.
+        if !self.shared.next.load(Ordering::Relaxed).is_null()
+            && let Some(green) = self.pop_next()
+        {
             return Some(green);
         }
         self.inherited.set(0);
@@ -165,13 +166,6 @@ impl<T: Sync> RunQueue<T> {
     /// The ready queue, for batches from the injector and from victims.
     pub(crate) fn ready(&self) -> &Worker<Runnable<T>> {
         &self.ready
-    }
-
-    /// How many green threads wait here, the next slot included.
-    pub(crate) fn len(&self) -> usize {
-        // ORDERING: Relaxed; a hint.
-        let next = !self.shared.next.load(Ordering::Relaxed).is_null();
-        self.ready.len() + self.fresh.len() + usize::from(next)
     }
 
     /// Whether nothing waits here.

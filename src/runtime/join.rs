@@ -155,11 +155,12 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let green = self.thread.header();
-        if !self.joined && green.join.detach() {
-            if let Some(vtable) = green.vtable.get() {
-                // SAFETY: the result is there, and nobody else drops it (Inv. OneDrop).
-                unsafe { (vtable.drop_result)(green) };
-            }
+        if !self.joined
+            && green.join.detach()
+            && let Some(vtable) = green.vtable.get()
+        {
+            // SAFETY: the result is there, and nobody else drops it (Inv. OneDrop).
+            unsafe { (vtable.drop_result)(green) };
         }
     }
 }

@@ -105,7 +105,7 @@ impl Runtime {
     /// itself: then it only refuses new ones.
     pub fn shutdown(&self) {
         self.shared.close();
-        if !self.is_inside() {
+        if !self.is_inside() && !crate::sched::fork::in_child() {
             self.shared.drain(None);
         }
     }
@@ -115,7 +115,8 @@ impl Runtime {
     pub fn shutdown_timeout(&self, timeout: Duration) -> Vec<Survivor> {
         self.shared.close();
         let deadline_ns = clock::now_ns().saturating_add(thread::nanoseconds(timeout));
-        if !self.is_inside() && self.shared.drain(Some(deadline_ns)) {
+        let can_wait = !self.is_inside() && !crate::sched::fork::in_child();
+        if can_wait && self.shared.drain(Some(deadline_ns)) {
             return Vec::new();
         }
         crate::inspect::survivors(&self.shared)
@@ -139,6 +140,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if crate::sched::fork::in_child() {
+            // The machines stayed behind in the parent: there is nobody to join.
+            std::mem::forget((self.shared.clone(), self.monitor.take()));
+            return;
+        }
         self.shared.close();
         if !self.shared.abandon() {
             // Survivors: the machines end with the last of them.

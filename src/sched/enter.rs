@@ -35,6 +35,14 @@ pub(crate) fn current_green() -> Option<&'static Green> {
     (green.kind.get() == Kind::Green).then_some(green)
 }
 
+/// The lowest usable byte of the running green thread's stack, and its size.
+pub(crate) fn current_stack() -> Option<(*mut u8, usize)> {
+    let green = current_green()?;
+    // SAFETY: the stack is the carrier's, which runs this.
+    let stack = unsafe { &*green.stack.get() };
+    stack.as_ref().map(|stack| (stack.bottom(), stack.size()))
+}
+
 /// Enters the runtime on the running green thread.
 #[inline(always)]
 pub(crate) fn enter(green: &Green) -> Entered<'_> {

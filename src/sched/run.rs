@@ -112,12 +112,12 @@ fn hand_to_pinned(machine: &Machine, processor: &Processor, green: NonNull<Green
 
 /// Without a processor: takes an idle one if there is work, else sleeps as a spare.
 fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
-    if shared.has_work() {
-        if let Some(index) = shared.idle.claim() {
-            shared.idle.force_searching();
-            shared.take_up(machine, &shared.processors[index as usize]);
-            return Next::Run { searching: true };
-        }
+    if shared.has_work()
+        && let Some(index) = shared.idle.claim()
+    {
+        shared.idle.force_searching();
+        shared.take_up(machine, &shared.processors[index as usize]);
+        return Next::Run { searching: true };
     }
     shared.spares.push(machine);
     sleep(shared, machine)
@@ -134,18 +134,18 @@ fn retire(
     machine.detach();
     shared.spares.push(machine);
     shared.idle.retire(processor.index, searching);
-    if shared.has_work() {
-        if let Some(index) = shared.idle.claim() {
-            shared.idle.force_searching();
-            let processor = &shared.processors[index as usize];
-            if !shared.spares.withdraw(machine) {
-                // A grant is on its way: one of the two processors is one too many.
-                shared.idle.retire(processor.index, true);
-                return received(shared, machine, machine.parker.receive(None));
-            }
-            shared.take_up(machine, processor);
-            return Next::Run { searching: true };
+    if shared.has_work()
+        && let Some(index) = shared.idle.claim()
+    {
+        shared.idle.force_searching();
+        let processor = &shared.processors[index as usize];
+        if !shared.spares.withdraw(machine) {
+            // A grant is on its way: one of the two processors is one too many.
+            shared.idle.retire(processor.index, true);
+            return received(shared, machine, machine.parker.receive(None));
         }
+        shared.take_up(machine, processor);
+        return Next::Run { searching: true };
     }
     sleep(shared, machine)
 }
@@ -173,12 +173,12 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             return received(shared, machine, message);
         }
         // The deadline came, and this machine is on no list.
-        if shared.has_work() {
-            if let Some(index) = shared.idle.claim() {
-                shared.idle.force_searching();
-                shared.take_up(machine, &shared.processors[index as usize]);
-                return Next::Run { searching: true };
-            }
+        if shared.has_work()
+            && let Some(index) = shared.idle.claim()
+        {
+            shared.idle.force_searching();
+            shared.take_up(machine, &shared.processors[index as usize]);
+            return Next::Run { searching: true };
         }
         if cover.is_none() {
             return Next::Stop;

@@ -62,10 +62,10 @@ fn wait_green(
     let outcome = me.wait.finish().unwrap_or_else(|| {
         crate::primitive::abort::rt_abort!("sched: a green thread was resumed without an outcome")
     });
-    if let Some(alarm) = alarm {
-        if outcome != Outcome::Deadline {
-            alarm.cancel();
-        }
+    if let Some(alarm) = alarm
+        && outcome != Outcome::Deadline
+    {
+        alarm.cancel();
     }
     outcome
 }
@@ -130,9 +130,11 @@ fn resume(green: NonNull<Green>) {
 pub(crate) fn ready_elsewhere(green: NonNull<Green>) {
     // SAFETY: TypeStable; its wait is claimed by the caller, so it has not finished.
     let header = unsafe { green.as_ref() };
-    // SAFETY: it has not finished, so its runtime lives now; the count keeps it alive until the
-    // wake below is done, by when the green thread may long have ended.
-    let shared = unsafe { super::retain(Shared::of(header)) };
+    // SAFETY: it has not finished, so its runtime lives now.
+    let shared = unsafe { Shared::of(header) };
+    // SAFETY: it lives now; the count keeps it alive until the wake below is done, by when the
+    // green thread may long have ended.
+    let shared = unsafe { super::retain(shared) };
     shared.inject(green);
 }
 

@@ -1,16 +1,17 @@
 //! What the tests share: a watchdog that lets a hang explain itself, and a seed that is printed.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test explains itself")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Prints the dump and aborts if the test has not ended in time.
-pub struct Watchdog(Arc<AtomicBool>);
+pub(crate) struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {
     /// Watches over the test `name` for `limit`.
-    pub fn new(name: &'static str, limit: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, limit: Duration) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let watched = done.clone();
         std::thread::spawn(move || {
@@ -40,16 +41,16 @@ impl Drop for Watchdog {
 }
 
 /// Watches over a test for a minute.
-pub fn watch(name: &'static str) -> Watchdog {
+pub(crate) fn watch(name: &'static str) -> Watchdog {
     Watchdog::new(name, Duration::from_secs(60))
 }
 
 /// A xorshift generator; its seed is printed, and taken from `GTHREAD_SEED`.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A generator for the test `name`.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let seed = std::env::var("GTHREAD_SEED").ok().and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -60,7 +61,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -68,17 +69,17 @@ impl Random {
     }
 
     /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// A generator of its own for a green thread.
-    pub fn fork(&mut self) -> Self {
+    pub(crate) fn fork(&mut self) -> Self {
         Self(self.next() | 1)
     }
 }
 
 /// A runtime with `processors` processors.
-pub fn runtime(processors: usize) -> gthread::Runtime {
+pub(crate) fn runtime(processors: usize) -> gthread::Runtime {
     gthread::Runtime::builder().processors(processors).build().expect("a runtime")
 }
