@@ -24,6 +24,8 @@
 
 pub(crate) mod join;
 pub(crate) mod permit;
+#[cfg(all(test, loom))]
+mod permit_model;
 pub(crate) mod wait;
 
 #[cfg(all(test, loom))]

@@ -189,8 +189,10 @@ impl Shared {
         }
         let waiting = std::mem::take(&mut *self.drained.lock());
         for token in waiting {
-            if token.claim(Outcome::Woken) == Claim::Resume {
-                super::ready_elsewhere(token.green);
+            match token.claim(Outcome::Woken) {
+                Claim::Resume => super::ready_elsewhere(token.green),
+                Claim::Wake => token.wake_thread(),
+                Claim::Early | Claim::Lost => {}
             }
         }
         // ORDERING: Relaxed; the fence above pairs with the one in `abandon`.
