@@ -15,7 +15,6 @@ mod processor;
 #[cfg(not(loom))]
 mod runtime;
 mod sched;
-#[cfg(not(loom))]
 mod stack;
 #[cfg(not(loom))]
 mod sys;

@@ -42,9 +42,11 @@
 
 mod block;
 mod exit;
+mod interposed;
 mod layout;
 mod modules;
 mod registry;
+mod rseq;
 mod self_test;
 mod symbols;
 #[cfg(test)]
@@ -52,12 +54,14 @@ mod tests;
 mod words;
 
 pub(crate) use block::Block;
+pub(crate) use interposed::{in_forked_child, on_forked_child, on_stack_asked};
 pub(crate) use words::lend;
 
 use crate::arch::{self, ThreadPointerMode};
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::tls;
 use core::ops::Range;
+use interposed::{Fix, is_left_out};
 use std::io;
 use std::sync::OnceLock;
 
@@ -148,11 +152,6 @@ impl Support {
         unsafe { &*template }
     }
 
-    /// Whether new blocks say in a cold page that restartable sequences are off.
-    fn marks_cold_rseq(&self) -> bool {
-        true
-    }
-
     /// The parts of the template that a renewal leaves as they are, in rising order.
     fn skipped_by_renewals(&self) -> [Range<isize>; 2] {
         [self.kept.clone(), self.layout.unused.clone()]
@@ -160,11 +159,13 @@ impl Support {
 
     /// See [`support`].
     fn find() -> Result<Self, Unsupported> {
+        interposed::read_left_out();
         let mode = arch::choose().map_err(|_| Unsupported::new("contexts cannot be switched"))?;
         let symbols = symbols::Symbols::find()?;
         let modules = modules::Modules::loaded(&symbols);
         let layout = layout::Layout::measure(&symbols, &modules.fixed)?;
         let kept = match words::find(&symbols)? {
+            _ if is_left_out(Fix::Words) => 0..0,
             words::Found::Words(cache, arena) => {
                 words::register(cache);
                 words::register(arena);
@@ -184,7 +185,14 @@ impl Support {
         if support.is_lodger() {
             return Ok(support);
         }
-        self_test::run(support, &modules)
+        interposed::check_bound()?;
+        interposed::setxid::install()?;
+        let support = self_test::run(support, &modules)?;
+        let mut registry = registry::lock();
+        registry.known = Some(modules.fixed);
+        registry.marks_rseq = rseq::has_readers(&support);
+        drop(registry);
+        Ok(support)
     }
 }
 

@@ -12,7 +12,10 @@ impl Shared {
             return self.grant(processor);
         }
         self.idle.retire(processor.index, false);
-        if self.has_work() {
+        // The caller does not go to sleep with the earliest deadline, as a machine that retires
+        // does; so somebody else has to, unless somebody does already (README, Timekeeper).
+        let earliest = self.next_deadline_ns();
+        if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
             self.wake_one();
         }
     }

@@ -8,15 +8,14 @@
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
-//! While everything is idle it sleeps without a deadline; the first machine that gets a
-//! processor, by whatever way, pokes it, and so does whoever fails to start one.
+//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
 //!
 //! | period | when |
 //! |---|---|
 //! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
@@ -90,9 +89,9 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // What the monitor is woken for is seen by it if it has overwritten the word since.
+        // The caller's news first, then the word: pairs with the fence in `deep_sleep`.
         fence::full();
-        // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
+        // ORDERING: Relaxed; the fence above orders it after the caller's news.
         self.asleep.store(0, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
     }
@@ -266,7 +265,9 @@ impl Monitor<'_> {
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        let quiet = !findings.busy && !findings.moved;
+        // ORDERING: Relaxed; looked at again before a deep sleep, after its fence.
+        let starved = shared.starved.load(Ordering::Relaxed);
+        let quiet = !findings.busy && !findings.moved && !starved;
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
         self.period_ns = if findings.blocked {
             HOT_NS
@@ -279,8 +280,11 @@ impl Monitor<'_> {
             self.quiet_ticks = 0;
             self.period_ns = BUSY_NS;
             crate::stack::scavenge(1024);
-            let is_quiet =
-                || shared.idle.is_all_idle() && !shared.is_stopping() && !shared.is_starved();
+            let is_quiet = || {
+                // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
+                let starved = shared.starved.load(Ordering::Relaxed);
+                shared.idle.is_all_idle() && !starved && !shared.is_stopping()
+            };
             return shared.monitor.deep_sleep(is_quiet);
         }
         let earliest = shared.next_deadline_ns();

@@ -153,7 +153,7 @@ impl Shared {
             let _ = machine.parker.receive(Some(0));
             self.spares.inner.lock().vacant.push(machine);
             self.idle.retire(processor.index, true);
-            // ORDERING: Relaxed; the monitor looks again at each tick, and `poke` fences.
+            // ORDERING: Relaxed; the fence in `poke` orders it before the look at the monitor.
             self.starved.store(true, Ordering::Relaxed);
             self.monitor.poke();
             super::report::no_thread(&error, self.spares.running());
@@ -186,6 +186,13 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Makes `machine` the holder of a processor that was claimed or granted. The monitor, who is
+    /// asleep while all processors are idle, learns that one no longer is.
+    pub(crate) fn take_up(&self, machine: &Machine, processor: &Processor) {
+        machine.attach(processor);
+        self.monitor.poke();
     }
 
     /// Wakes one machine with an idle processor, unless somebody searches already.

@@ -26,9 +26,10 @@ pub(crate) fn peek(address: usize, words: &mut [usize]) -> bool {
         iov_base: core::ptr::without_provenance_mut::<c_void>(address),
         iov_len: bytes,
     };
+    // SAFETY: takes nothing and cannot fail.
+    let process = unsafe { libc::getpid() };
     // SAFETY: the kernel writes at most `bytes` bytes to `words`; it checks the other address.
-    let copied = unsafe {
-        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-    };
+    let copied =
+        unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) };
     copied == bytes as isize
 }
