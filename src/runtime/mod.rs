@@ -150,11 +150,12 @@ impl Drop for Runtime {
             // Survivors: the machines end with the last of them.
             return;
         }
-        self.shared.stop();
+        self.shared.dismiss();
         if let Some(monitor) = self.monitor.take() {
-            // The monitor never panics: a panic in the scheduler would abort.
-            let _ = monitor.join();
+            // First, because it starts machines. It never panics: that would abort.
+            let _ = crate::sched::blocking(|| monitor.join());
         }
+        self.shared.stop();
         crate::stack::trim_all(None);
     }
 }

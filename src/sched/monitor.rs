@@ -5,6 +5,10 @@
 //! either blocked in the kernel (then the processor is taken at once) or computes (then after a
 //! slice). Taking is the protocol of `machine::bias`, one heavy fence for all suspects of a tick.
 //!
+//! It starts the machines, because a thread inherits from the one that starts it what nobody else
+//! may get: the signal mask, the CPUs, the priority, the namespaces of a pinned green thread or of
+//! an OS thread that spawns (Go's template thread, for all of them).
+//!
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
@@ -52,12 +56,17 @@ pub(crate) const SHORT_SLICE_NS: u64 = 300_000;
 /// The kernel slice of a machine that has lost its processor by computing.
 const LONG_SLICE_NS: u64 = 20_000_000;
 
+const AWAKE: u32 = 0;
+const DEEP: u32 = 1;
+const NEWS: u32 = 2;
+
 /// Whether the monitor sleeps deeply, and the word it sleeps on.
 ///
 /// | value | means | leaves it |
 /// |---|---|---|
-/// | 0 | awake, or asleep with a deadline | monitor -> 1 |
-/// | 1 | sleeps without a deadline | a poke -> 0; monitor -> 0 |
+/// | 0 | awake, or asleep with a deadline | monitor -> 1; a wake -> 2 |
+/// | 1 | sleeps without a deadline | a wake -> 2; monitor -> 0 |
+/// | 2 | there is news: must not sleep | monitor -> 0, before it looks |
 #[derive(Debug)]
 pub(crate) struct Watch {
     asleep: AtomicU32,
@@ -70,7 +79,7 @@ impl Watch {
     /// Awake.
     pub(crate) fn new() -> Self {
         Self {
-            asleep: AtomicU32::new(0),
+            asleep: AtomicU32::new(AWAKE),
             taken_blocked: Default::default(),
             taken_computing: Default::default(),
         }
@@ -81,7 +90,7 @@ impl Watch {
     pub(crate) fn poke(&self) {
         fence::full();
         // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
-        if self.asleep.load(Ordering::Relaxed) != 0 {
+        if self.asleep.load(Ordering::Relaxed) == DEEP {
             self.wake();
         }
     }
@@ -89,23 +98,29 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // The caller's news first, then the word: pairs with the fence in `deep_sleep`.
+        // The caller's news first, then the word: pairs with the fence in `take_news`.
         fence::full();
         // ORDERING: Relaxed; the fence above orders it after the caller's news.
-        self.asleep.store(0, Ordering::Relaxed);
+        self.asleep.store(NEWS, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
+    }
+
+    /// Before a look at everything: what was told until now is seen by it, what is told later
+    /// keeps the monitor from sleeping.
+    fn take_news(&self) {
+        // ORDERING: Relaxed; the fence below orders it before the look.
+        self.asleep.store(AWAKE, Ordering::Relaxed);
+        fence::full();
     }
 
     /// Sleeps until a poke, unless `is_quiet` no longer holds.
     fn deep_sleep(&self, is_quiet: impl Fn() -> bool) {
         // ORDERING: Relaxed; the fence below orders it before the second look.
-        self.asleep.store(1, Ordering::Relaxed);
+        let deep = self.asleep.compare_exchange(AWAKE, DEEP, Ordering::Relaxed, Ordering::Relaxed);
         fence::full();
-        if is_quiet() {
-            futex::wait(&self.asleep, 1, None);
+        if deep.is_ok() && is_quiet() {
+            futex::wait(&self.asleep, DEEP, None);
         }
-        // ORDERING: Relaxed; only this thread sets it.
-        self.asleep.store(0, Ordering::Relaxed);
     }
 }
 
@@ -148,7 +163,11 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         period_ns: HOT_NS,
         quiet_ticks: 0,
     };
-    while !shared.is_stopping() {
+    loop {
+        shared.monitor.take_news();
+        if shared.is_stopping() {
+            return;
+        }
         let findings = monitor.tick();
         monitor.rest(findings);
     }
@@ -169,6 +188,7 @@ impl Monitor<'_> {
             findings.blocked = self.take(&wanted);
         }
         self.wake_for_leftovers(now_ns);
+        self.shared.fill_orders();
         findings
     }
 
@@ -265,7 +285,7 @@ impl Monitor<'_> {
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        // ORDERING: Relaxed; looked at again before a deep sleep, after its fence.
+        // ORDERING: Relaxed; the monitor alone writes and reads it.
         let starved = shared.starved.load(Ordering::Relaxed);
         let quiet = !findings.busy && !findings.moved && !starved;
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
@@ -280,18 +300,11 @@ impl Monitor<'_> {
             self.quiet_ticks = 0;
             self.period_ns = BUSY_NS;
             crate::stack::scavenge(1024);
-            let is_quiet = || {
-                // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
-                let starved = shared.starved.load(Ordering::Relaxed);
-                shared.idle.is_all_idle() && !starved && !shared.is_stopping()
-            };
+            let is_quiet = || shared.idle.is_all_idle() && !starved && !shared.is_stopping();
             return shared.monitor.deep_sleep(is_quiet);
         }
         let earliest = shared.next_deadline_ns();
         let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));
-        // ORDERING: Relaxed; only this thread sets it to anything but 0.
-        if self.shared.monitor.asleep.load(Ordering::Relaxed) == 0 {
-            futex::wait(&self.shared.monitor.asleep, 0, Some(until));
-        }
+        futex::wait(&self.shared.monitor.asleep, AWAKE, Some(until));
     }
 }
