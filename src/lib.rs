@@ -22,3 +22,9 @@ mod timer;
 
 #[cfg(not(loom))]
 pub use runtime::*;
+
+#[cfg(all(feature = "fault-injection", not(loom)))]
+#[doc(hidden)]
+pub use sys::fault::{
+    Call as Fault, calls as faults_seen, clear as clear_faults, fail as plan_faults,
+};
