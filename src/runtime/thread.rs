@@ -164,6 +164,12 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
 /// [pinned](crate::Builder::pinned) ends, the OS thread gets its first signal mask back and goes
 /// to others. Whatever else was changed about it (priority, CPUs, namespaces) is for the caller to
 /// put back.
+///
+/// The guard stays with its green thread:
+/// ```compile_fail,E0277
+/// let guard = gthread::pin_to_machine();
+/// gthread::spawn(move || drop(guard));
+/// ```
 pub fn pin_to_machine() -> Pinned {
     Pinned { is_green: sched::pin(), _not_send: PhantomData }
 }
