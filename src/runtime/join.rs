@@ -131,7 +131,8 @@ impl<T> JoinHandle<T> {
         unsafe impl Send for Travelling {}
         let header = Travelling(NonNull::from(self.thread.header()));
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
-        if let Some(name) = name {
+        // `std` panics at a name with a NUL; the OS thread goes without one then.
+        if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
         let started = builder.spawn(move || {

@@ -8,14 +8,15 @@
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
-//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
+//! While everything is idle it sleeps without a deadline; the first machine that gets a
+//! processor, by whatever way, pokes it, and so does whoever fails to start one.
 //!
 //! | period | when |
 //! |---|---|
 //! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
@@ -265,9 +266,7 @@ impl Monitor<'_> {
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        // ORDERING: Relaxed; looked at again before a deep sleep, after its fence.
-        let starved = shared.starved.load(Ordering::Relaxed);
-        let quiet = !findings.busy && !findings.moved && !starved;
+        let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
         self.period_ns = if findings.blocked {
             HOT_NS
@@ -280,11 +279,8 @@ impl Monitor<'_> {
             self.quiet_ticks = 0;
             self.period_ns = BUSY_NS;
             crate::stack::scavenge(1024);
-            let is_quiet = || {
-                // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
-                let starved = shared.starved.load(Ordering::Relaxed);
-                shared.idle.is_all_idle() && !starved && !shared.is_stopping()
-            };
+            let is_quiet =
+                || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
             return shared.monitor.deep_sleep(is_quiet);
         }
         let earliest = shared.next_deadline_ns();

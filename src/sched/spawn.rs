@@ -223,4 +223,7 @@ pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
     if green.join.finish() == Finished::Free {
         super::free_header(header);
     }
+    if shared.is_closing() {
+        shared.note_end_while_closing();
+    }
 }
