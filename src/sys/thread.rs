@@ -131,3 +131,10 @@ pub(crate) unsafe fn stack_attributes(
     // SAFETY: initialised above; the stack is only described.
     unsafe { libc::pthread_attr_setstack(attributes, bottom.cast(), bytes) }
 }
+
+/// Puts the process's locale in force for the running thread.
+pub(crate) fn use_global_locale() {
+    const LC_GLOBAL_LOCALE: libc::locale_t = core::ptr::without_provenance_mut(usize::MAX);
+    // SAFETY: the constant of POSIX.
+    unsafe { libc::uselocale(LC_GLOBAL_LOCALE) };
+}
