@@ -329,6 +329,10 @@ impl Support {
         unsafe { self.template().copy_parts_to(block.tp) };
         // SAFETY: as above, with its own vector.
         unsafe { self.layout.identify(block.tp, dtv, registry::next_id(id)) };
+        if !self.kept.is_empty() {
+            // SAFETY: as above; libc's word, which was kept with the rest.
+            unsafe { memory.write(self.layout.errno, 0_i32) };
+        }
     }
 
     /// See [`super::discard`].

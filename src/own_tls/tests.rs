@@ -46,6 +46,7 @@ fn support_is_found_here() {
     eprintln!("{support:#x?} {:x?}", words::offsets());
     assert!(support.block_bytes() > 0);
     assert_eq!(words::offsets().len(), 2, "malloc's words are found");
+    assert!(support.kept.is_empty());
 }
 
 #[test]
