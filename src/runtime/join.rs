@@ -131,7 +131,8 @@ impl<T> JoinHandle<T> {
         unsafe impl Send for Travelling {}
         let header = Travelling(NonNull::from(self.thread.header()));
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
-        if let Some(name) = name {
+        // The standard library panics at a name with a zero in it.
+        if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
         // SAFETY: the caller's reference comes from a handle of the runtime or from one of its
