@@ -5,7 +5,7 @@ use super::thread::{Thread, nanoseconds};
 use crate::green::join::Announce;
 use crate::green::wait::Outcome;
 use crate::green::{Green, Reason};
-use crate::sched::Shared;
+use crate::sched::{Shared, retain};
 use crate::stack::StackSize;
 use crate::sys::clock;
 use std::fmt;
@@ -115,7 +115,8 @@ impl<T> JoinHandle<T> {
         outcome == Outcome::Woken || green.join.retract_joiner() == Announce::Done
     }
 
-    /// Starts the OS thread that stands in for the green thread.
+    /// Starts the OS thread that stands in for the green thread. It keeps the runtime alive, as
+    /// machines do (Inv. RuntimeOutlives).
     ///
     /// # Errors
     /// The kernel's; the closure has been dropped then.
@@ -130,13 +131,21 @@ impl<T> JoinHandle<T> {
         // SAFETY: the header is handed to the one thread that runs its body.
         unsafe impl Send for Travelling {}
         let header = Travelling(NonNull::from(self.thread.header()));
+        // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
+        // keep it alive.
+        let kept = unsafe { crate::sched::retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
-        if let Some(name) = name {
+        // `std` panics at a name with a NUL; the OS thread goes without one then.
+        if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
+        // SAFETY: the caller's reference comes from a handle of the runtime or from one of its
+        // unfinished threads, so it lives during the call.
+        let runtime = unsafe { retain(shared) };
         let started = builder.spawn(move || {
             let travelling = header;
             run_on_os_thread(travelling.0);
+            drop(kept);
         });
         match started {
             Ok(os_thread) => {
