@@ -5,7 +5,7 @@ mod common;
 
 use common::{runtime, watch};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Computes until the flag is set.

@@ -68,7 +68,7 @@ impl RuntimeBuilder {
         let processors = self.checked_processors()?;
         let stack_size = self.checked_stack_size()?;
         if self.os_threads {
-            let shared = Shared::new(processors, stack_size, Carriage::OsThreads);
+            let shared = Shared::new(processors, stack_size, Carriage::OsThreads, 0);
             return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
         }
         if crate::sched::fork::in_child() {
@@ -85,7 +85,9 @@ impl RuntimeBuilder {
         fence::choose();
         stack::overflow::install().map_err(system)?;
         stack::overflow::set_namer(crate::inspect::name_for_overflow);
-        let shared = Shared::new(processors, stack_size, Carriage::Machines).map_err(system)?;
+        let shared =
+            Shared::new(processors, stack_size, Carriage::Machines, support.local_offset())
+                .map_err(system)?;
         let watched = shared.clone();
         let monitor = crate::own_tls::on_machine(|| {
             crate::sys::schedule::spawn("gthread-monitor".into(), move || {

@@ -32,6 +32,8 @@ use std::sync::Arc;
 
 /// The period after a blocked machine was found.
 const HOT_NS: u64 = 20_000;
+/// For how many ticks after that the period stays hot.
+const HOT_TICKS: u32 = 16;
 /// The longest period while processors are in use.
 const BUSY_NS: u64 = 1_000_000;
 /// The longest period while all processors are idle.
@@ -138,6 +140,8 @@ struct Monitor<'a> {
     seen: Vec<Seen>,
     suspects: Suspects,
     period_ns: u64,
+    /// For how many more ticks the period stays hot.
+    hot_ticks: u32,
     quiet_ticks: u32,
     /// How many deep sleeps in a row have found everything quiet.
     deep_rounds: u32,
@@ -155,6 +159,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         seen: vec![never; shared.processors.len()],
         suspects: Suspects::new(2 * shared.processors.len()),
         period_ns: HOT_NS,
+        hot_ticks: 0,
         quiet_ticks: 0,
         deep_rounds: 0,
         aged_ns: now_ns(),
@@ -224,7 +229,7 @@ impl Monitor<'_> {
         let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
         processor.thief.queued()
             + usize::from(processor.thief.has_next())
-            + self.shared.injector.len()
+            + self.shared.injectors.len()
             + usize::from(due <= now_ns)
     }
 
@@ -299,7 +304,11 @@ impl Monitor<'_> {
         let shared = self.shared;
         let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
-        self.period_ns = if findings.blocked {
+        self.hot_ticks = match findings.blocked {
+            true => HOT_TICKS,
+            false => self.hot_ticks.saturating_sub(1),
+        };
+        self.period_ns = if self.hot_ticks > 0 {
             HOT_NS
         } else if findings.busy {
             (2 * self.period_ns).min(if findings.suspects { BLOCKED_NS } else { BUSY_NS })

@@ -8,6 +8,7 @@ use crate::green::wait::Outcome;
 use crate::green::{Flags, Green, Kind, Phase, Vtable, arena};
 use crate::primitive::fence;
 use crate::processor::Processor;
+use crate::processor::run_queue::Line;
 use crate::stack::{self, StackSize};
 use std::io;
 use std::panic::Location;
@@ -75,7 +76,7 @@ impl Shared {
             Some(processor) => processor.counters.spawned.bump(),
             None => self.external.spawned.add_shared(1),
         }
-        entered.submit_fresh(header);
+        entered.submit(Line::Fresh, header);
         entered.leave();
         Ok(header)
     }
@@ -117,7 +118,7 @@ impl Shared {
         self.furnish(green, order);
         put(&green.stage);
         if self.carriage == Carriage::Machines {
-            self.inject(header);
+            self.inject(Line::Fresh, header);
         }
         Ok(header)
     }

@@ -12,6 +12,7 @@ use crate::green::wait::{Claim, Outcome, Sequence};
 use crate::green::{Green, Kind, Reason, Token};
 use crate::machine::Post;
 use crate::primitive::tls;
+use crate::processor::run_queue::Line;
 use crate::sys::clock::now_ns;
 use crate::sys::futex;
 use std::ptr::NonNull;
@@ -135,7 +136,7 @@ pub(crate) fn ready_elsewhere(green: NonNull<Green>) {
     // SAFETY: it lives now; the count keeps it alive until the wake below is done, by when the
     // green thread may long have ended.
     let shared = unsafe { super::retain(shared) };
-    shared.inject(green);
+    shared.inject(Line::Ready, green);
 }
 
 /// The header of the running thread; an OS thread gets one at its first wait.
