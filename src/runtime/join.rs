@@ -115,7 +115,8 @@ impl<T> JoinHandle<T> {
         outcome == Outcome::Woken || green.join.retract_joiner() == Announce::Done
     }
 
-    /// Starts the OS thread that stands in for the green thread.
+    /// Starts the OS thread that stands in for the green thread. It keeps the runtime alive, as
+    /// machines do (Inv. RuntimeOutlives).
     ///
     /// # Errors
     /// The kernel's; the closure has been dropped then.
@@ -130,8 +131,11 @@ impl<T> JoinHandle<T> {
         // SAFETY: the header is handed to the one thread that runs its body.
         unsafe impl Send for Travelling {}
         let header = Travelling(NonNull::from(self.thread.header()));
+        // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
+        // keep it alive.
+        let kept = unsafe { crate::sched::retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
-        // The standard library panics at a name with a zero in it.
+        // `std` panics at a name with a NUL; the OS thread goes without one then.
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
@@ -141,9 +145,7 @@ impl<T> JoinHandle<T> {
         let started = builder.spawn(move || {
             let travelling = header;
             run_on_os_thread(travelling.0);
-            // A runtime outlives its unfinished threads (Inv. RuntimeOutlives); here no machine
-            // and no monitor keeps it when its handle is dropped first.
-            drop(runtime);
+            drop(kept);
         });
         match started {
             Ok(os_thread) => {

@@ -155,7 +155,10 @@ impl Drop for Runtime {
             // The monitor never panics: a panic in the scheduler would abort.
             let _ = monitor.join();
         }
-        crate::stack::trim_all(None);
+        if crate::sched::is_last_runtime(&self.shared) {
+            // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
+            crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
+        }
     }
 }
 

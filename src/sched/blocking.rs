@@ -21,6 +21,28 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;
+    /// whether there were any.
+    pub(super) fn flush_idle(&self) -> bool {
+        let claimed: Vec<u32> = std::iter::from_fn(|| self.idle.claim()).collect();
+        for &index in &claimed {
+            let processor = &self.processors[index as usize];
+            processor.headers.flush();
+            // SAFETY: claimed: the monitor holds the processor.
+            unsafe { processor.stacks() }.flush();
+        }
+        for &index in &claimed {
+            self.idle.retire(index, false);
+        }
+        // Who wanted to wake somebody meanwhile found no processor.
+        if self.has_work() {
+            self.wake_one();
+        }
+        !claimed.is_empty()
+    }
+}
+
 /// Runs `f`, having given the processor up: `f` may block its OS thread for as long as it likes.
 ///
 /// Off green threads `f` is simply called.

@@ -106,6 +106,12 @@ impl Shared {
         unsafe { &*green.runtime.get().cast::<Shared>() }
     }
 
+    /// Whether the last attempt to start a machine failed; the monitor tries again at each tick.
+    pub(super) fn is_starved(&self) -> bool {
+        // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
+        self.starved.load(Ordering::Relaxed)
+    }
+
     /// Queues a runnable green thread where everybody finds it, and wakes a machine if need be.
     pub(crate) fn inject(&self, green: NonNull<Green>) {
         self.injector.push(Runnable(green));
