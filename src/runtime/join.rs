@@ -133,15 +133,12 @@ impl<T> JoinHandle<T> {
         let header = Travelling(NonNull::from(self.thread.header()));
         // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
         // keep it alive.
-        let kept = unsafe { crate::sched::retain(shared) };
+        let kept = unsafe { retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
         // `std` panics at a name with a NUL; the OS thread goes without one then.
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
-        // SAFETY: the caller's reference comes from a handle of the runtime or from one of its
-        // unfinished threads, so it lives during the call.
-        let runtime = unsafe { retain(shared) };
         let started = builder.spawn(move || {
             let travelling = header;
             run_on_os_thread(travelling.0);

@@ -221,9 +221,4 @@ pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
     if green.join.finish() == Finished::Free {
         super::free_header(header);
     }
-    // As in `finish_os_thread`: a shutdown may wait for this one.
-    fence::light();
-    if shared.is_closing() {
-        shared.note_end_while_closing();
-    }
 }
