@@ -1,4 +1,5 @@
 //! A spawn that fails leaves nobody waiting for it.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
 
 mod common;
 
