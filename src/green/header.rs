@@ -224,7 +224,7 @@ impl Green {
         self.since_ns.load(Ordering::Relaxed)
     }
 
-    /// Its number.
+    /// Its number. The caller holds a reference, so the number is constant.
     pub(crate) fn number(&self) -> u64 {
         self.id.get()
     }

@@ -147,7 +147,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         // ORDERING: Relaxed; the fence below orders it before the caller's look at `live`.
         self.closing.store(true, Ordering::Relaxed);
-        // Pairs with the light fence in `finish`: an end that this caller's look at `live` misses
+        // Pairs with the light fence in `note_end`: an end that this caller's look at `live` misses
         // sees `closing`, and tells whoever waits.
         fence::heavy();
     }
@@ -187,9 +187,19 @@ impl Shared {
         spawned.saturating_sub(finished)
     }
 
+    /// A green thread has ended, and the caller has counted it.
+    #[inline(always)]
+    pub(super) fn note_end(&self) {
+        // The count, then the look at `closing`: pairs with the heavy fence in `close`.
+        fence::light();
+        if self.is_closing() {
+            self.note_end_while_closing();
+        }
+    }
+
     /// A green thread has ended while the runtime closes: wakes those who wait for the last.
     #[cold]
-    pub(crate) fn note_end_while_closing(&self) {
+    pub(super) fn note_end_while_closing(&self) {
         fence::full();
         if self.live() != 0 {
             return;

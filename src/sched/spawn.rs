@@ -204,11 +204,7 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
             }
         }
     }
-    // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
-    fence::light();
-    if shared.is_closing() {
-        shared.note_end_while_closing();
-    }
+    shared.note_end();
 }
 
 /// Undoes a spawn whose OS thread could not be started: drops the closure and the thread's own
@@ -216,17 +212,14 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
 pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
     // SAFETY: the caller has a reference of its own.
     let green = unsafe { header.as_ref() };
+    // First, because the closure's destructor is user code and may panic.
+    shared.external.finished.add_shared(1);
+    shared.note_end();
     if let Some(vtable) = green.vtable.get() {
         // SAFETY: the closure lies on the stage, and no thread will run it.
         unsafe { (vtable.drop_closure)(green) };
     }
-    shared.external.finished.add_shared(1);
     if green.join.finish() == Finished::Free {
         super::free_header(header);
-    }
-    // As in `finish_os_thread`: a shutdown may wait for this one.
-    fence::light();
-    if shared.is_closing() {
-        shared.note_end_while_closing();
     }
 }

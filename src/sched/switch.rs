@@ -18,7 +18,6 @@ use crate::green::{Green, Phase, Token};
 use crate::machine::{Machine, Post};
 use crate::own_tls;
 use crate::primitive::abort::rt_abort;
-use crate::primitive::fence;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
@@ -235,11 +234,7 @@ impl Entered<'_> {
                 }
             }
         }
-        // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
-        fence::light();
-        if self.shared.is_closing() {
-            self.shared.note_end_while_closing();
-        }
+        self.shared.note_end();
     }
 
     /// As `sched::wake`, in the runtime.

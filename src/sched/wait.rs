@@ -154,11 +154,12 @@ fn adopt() -> &'static Green {
     let header: &'static Green = unsafe { &*green.as_ptr() };
     header.kind.set(Kind::Thread);
     header.id.set(crate::processor::Processor::next_id_global());
-    header.join.reset(1);
     let name = std::thread::current().name().map(std::sync::Arc::from);
     // SAFETY: the header is not shared yet.
     unsafe { *header.name.get() = name };
     header.set_phase(crate::green::Phase::Running);
+    // Last: from here on the dump may look at it.
+    header.join.reset(1);
     tls::set_current(green.as_ptr().cast());
     tls::at_thread_exit(abandon);
     header
