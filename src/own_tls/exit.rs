@@ -5,6 +5,7 @@
 //!    forgotten (`interposed::keys`).
 //! 3. The resolver's state, if it was used: closed and zeroed.
 //! 4. The last error of the loader.
+//! 5. The locale in force, where libc's thread-locals are kept for the next green thread.
 //!
 //! glibc does 2 in a function it does not export, and 3 and 4 in one that would also shut the
 //! allocator down for the machine. What it does beyond that and we cannot: it frees the buffers
@@ -29,6 +30,9 @@ pub(super) unsafe fn run(support: &Support) {
     unsafe { end_resolver(support) };
     // SAFETY: the caller's clause.
     unsafe { end_loader_error(support) };
+    if !support.kept.is_empty() {
+        sys::thread::use_global_locale();
+    }
 }
 
 /// Closes the resolver's state if it was ever initialised.

@@ -84,6 +84,8 @@ pub(super) struct Layout {
     pub(super) resolver: isize,
     /// libc's pointer to the resolver state in force.
     pub(super) resolver_pointer: isize,
+    /// `errno`.
+    pub(super) errno: isize,
     /// libc's pointer to the last error of the loader, if it was found.
     pub(super) loader_error: Option<isize>,
     /// The processor number in the restartable-sequence area, if glibc has one.
@@ -135,6 +137,7 @@ impl Layout {
             specific,
             resolver: resolver.state,
             resolver_pointer: resolver.pointer,
+            errno: sys::thread::errno_address().wrapping_sub(arch::thread_pointer()) as isize,
             loader_error: symbols
                 .loader_error
                 .map(|address| address.wrapping_sub(arch::thread_pointer()) as isize),

@@ -163,7 +163,8 @@ fn check_inside(support: &Support, tp: usize) -> Result<(), Unsupported> {
     let seen = unsafe { on_thread_pointer(tp, || look_around(dtors)) };
     let errno = seen.errno.wrapping_sub(tp) as isize;
     let words = super::words::offsets();
-    holds(layout.is_in_template(errno) && seen.errno_works, "errno is not in the block")?;
+    let is_there = layout.is_in_template(errno) && errno == layout.errno;
+    holds(is_there && seen.errno_works, "errno is not in the block")?;
     holds(
         (sys::thread::errno_address(), sys::futex::errno()) == own_errno,
         "running on a block disturbs the thread below",

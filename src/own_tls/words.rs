@@ -78,7 +78,8 @@ pub(super) enum Found {
     /// Offsets of the cache and of the arena from the thread pointer.
     Words(isize, isize),
     /// Unknown: a block keeps this range, libc's thread-locals, from one green thread to the
-    /// next, so that what the allocator hung there is used again and does not leak.
+    /// next, so that what the allocator hung there is used again and does not leak. `errno` and
+    /// the locale start afresh even so.
     Absent(Range<isize>),
 }
 

@@ -150,13 +150,11 @@ impl Drop for Runtime {
             // Survivors: the machines end with the last of them.
             return;
         }
-        self.shared.dismiss();
-        if let Some(monitor) = self.monitor.take() {
-            // First, because it starts machines. It never panics: that would abort.
-            let _ = crate::sched::blocking(|| monitor.join());
+        self.shared.stop(self.monitor.take());
+        if crate::sched::is_last_runtime(&self.shared) {
+            // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
+            crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
         }
-        self.shared.stop();
-        crate::stack::trim_all(None);
     }
 }
 

@@ -12,12 +12,36 @@ impl Shared {
             return self.grant(processor);
         }
         self.idle.retire(processor.index, false);
-        // The caller does not go to sleep with the earliest deadline, as a machine that retires
-        // does; so somebody else has to, unless somebody does already (README, Timekeeper).
+        self.see_to_idle();
+    }
+
+    /// After [`Idle::retire`](super::idle::Idle::retire) by a caller that does not go to sleep on
+    /// the list of spare machines: looks at every source again, and at the earliest deadline,
+    /// which somebody has to sleep until (README, Timekeeper).
+    fn see_to_idle(&self) {
         let earliest = self.next_deadline_ns();
         if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
             self.wake_one();
         }
+    }
+
+    /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;
+    /// whether there were any.
+    pub(super) fn flush_idle(&self) -> bool {
+        let claimed: Vec<u32> = std::iter::from_fn(|| self.idle.claim()).collect();
+        for &index in &claimed {
+            let processor = &self.processors[index as usize];
+            processor.headers.flush();
+            // SAFETY: claimed: the monitor holds the processor.
+            unsafe { processor.stacks() }.flush();
+        }
+        for &index in &claimed {
+            self.idle.retire(index, false);
+        }
+        // Who wanted to wake somebody meanwhile found no processor, and a machine that went to
+        // sleep covered no deadline.
+        self.see_to_idle();
+        !claimed.is_empty()
     }
 }
 

@@ -12,14 +12,15 @@
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
-//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
+//! While everything is idle it sleeps without a deadline; the first machine that gets a
+//! processor, by whatever way, pokes it, and so does whoever fails to start one.
 //!
 //! | period | when |
 //! |---|---|
 //! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
@@ -35,6 +36,8 @@ use std::sync::Arc;
 
 /// The period after a blocked machine was found.
 const HOT_NS: u64 = 20_000;
+/// For how many ticks after that the period stays hot.
+const HOT_TICKS: u32 = 16;
 /// The longest period while processors are in use.
 const BUSY_NS: u64 = 1_000_000;
 /// The longest period while all processors are idle.
@@ -49,6 +52,10 @@ const BLOCKED_HOT_NS: u64 = 15_000;
 const SLICE_NS: u64 = 10_000_000;
 /// The same while many wait.
 const SLICE_LONG_QUEUE_NS: u64 = 2_000_000;
+/// How long memory lies unused before it is given back, and how often its age is looked at.
+const AGE_NS: u64 = 1_000_000_000;
+/// How many stacks are trimmed at a visit.
+const SCAVENGE_BATCH: usize = 1 << 16;
 /// How many waiting green threads are many.
 const LONG_QUEUE: usize = 8;
 /// The kernel slice of a machine that holds a processor (Linux 6.12 and later; a hint).
@@ -113,13 +120,13 @@ impl Watch {
         fence::full();
     }
 
-    /// Sleeps until a poke, unless `is_quiet` no longer holds.
-    fn deep_sleep(&self, is_quiet: impl Fn() -> bool) {
+    /// Sleeps until a poke or the deadline, unless `is_quiet` no longer holds.
+    fn deep_sleep(&self, is_quiet: impl Fn() -> bool, deadline_ns: Option<u64>) {
         // ORDERING: Relaxed; the fence below orders it before the second look.
         let deep = self.asleep.compare_exchange(AWAKE, DEEP, Ordering::Relaxed, Ordering::Relaxed);
         fence::full();
         if deep.is_ok() && is_quiet() {
-            futex::wait(&self.asleep, DEEP, None);
+            futex::wait(&self.asleep, DEEP, deadline_ns);
         }
     }
 }
@@ -148,7 +155,13 @@ struct Monitor<'a> {
     seen: Vec<Seen>,
     suspects: Suspects,
     period_ns: u64,
+    /// For how many more ticks the period stays hot.
+    hot_ticks: u32,
     quiet_ticks: u32,
+    /// How many deep sleeps in a row have found everything quiet.
+    deep_rounds: u32,
+    /// When stacks were last aged.
+    aged_ns: u64,
 }
 
 /// The thread of the monitor; ends when the runtime stops.
@@ -161,7 +174,10 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         seen: vec![never; shared.processors.len()],
         suspects: Suspects::new(2 * shared.processors.len()),
         period_ns: HOT_NS,
+        hot_ticks: 0,
         quiet_ticks: 0,
+        deep_rounds: 0,
+        aged_ns: now_ns(),
     };
     loop {
         shared.monitor.take_news();
@@ -189,6 +205,10 @@ impl Monitor<'_> {
         }
         self.wake_for_leftovers(now_ns);
         self.shared.fill_orders();
+        if now_ns - self.aged_ns >= AGE_NS {
+            self.aged_ns = now_ns;
+            crate::stack::age();
+        }
         findings
     }
 
@@ -229,7 +249,7 @@ impl Monitor<'_> {
         let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
         processor.thief.queued()
             + usize::from(processor.thief.has_next())
-            + self.shared.injector.len()
+            + self.shared.injectors.len()
             + usize::from(due <= now_ns)
     }
 
@@ -282,26 +302,43 @@ impl Monitor<'_> {
         }
     }
 
+    /// Sleeps until a poke. While there is memory to give back, looks every second whether it is
+    /// still quiet, and gives some back.
+    fn rest_deeply(&mut self) {
+        let shared = self.shared;
+        let is_left = match self.deep_rounds {
+            0 => true,
+            1 => shared.flush_idle(),
+            _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
+        };
+        self.deep_rounds += 1;
+        self.period_ns = BUSY_NS;
+        let is_quiet =
+            || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
+        let deadline_ns = is_left.then(|| now_ns() + AGE_NS);
+        shared.monitor.deep_sleep(is_quiet, deadline_ns);
+    }
+
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        // ORDERING: Relaxed; the monitor alone writes and reads it.
-        let starved = shared.starved.load(Ordering::Relaxed);
-        let quiet = !findings.busy && !findings.moved && !starved;
+        let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
-        self.period_ns = if findings.blocked {
+        self.hot_ticks = match findings.blocked {
+            true => HOT_TICKS,
+            false => self.hot_ticks.saturating_sub(1),
+        };
+        self.period_ns = if self.hot_ticks > 0 {
             HOT_NS
         } else if findings.busy {
             (2 * self.period_ns).min(if findings.suspects { BLOCKED_NS } else { BUSY_NS })
         } else {
             (2 * self.period_ns).min(QUIET_NS)
         };
-        if self.quiet_ticks >= DEEP_TICKS {
-            self.quiet_ticks = 0;
-            self.period_ns = BUSY_NS;
-            crate::stack::scavenge(1024);
-            let is_quiet = || shared.idle.is_all_idle() && !starved && !shared.is_stopping();
-            return shared.monitor.deep_sleep(is_quiet);
+        if !quiet {
+            self.deep_rounds = 0;
+        } else if self.quiet_ticks >= DEEP_TICKS {
+            return self.rest_deeply();
         }
         let earliest = shared.next_deadline_ns();
         let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));

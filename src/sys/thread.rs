@@ -149,3 +149,10 @@ pub(crate) fn stack() -> (*const u8, usize) {
     unsafe { libc::pthread_attr_destroy(attributes) };
     (bottom.cast_const().cast(), bytes)
 }
+
+/// Puts the process's locale in force for the running thread.
+pub(crate) fn use_global_locale() {
+    const LC_GLOBAL_LOCALE: libc::locale_t = core::ptr::without_provenance_mut(usize::MAX);
+    // SAFETY: the constant of POSIX.
+    unsafe { libc::uselocale(LC_GLOBAL_LOCALE) };
+}

@@ -33,14 +33,17 @@ pub(crate) fn alone(place: &str, body: fn()) {
     }
 }
 
-/// Runs one test in a process of its own; how it failed, if it did.
-pub(crate) fn child(name: &str, without: Option<&str>, limit: Duration) -> Result<(), String> {
+/// Runs one test in a process of its own, with an environment variable set; how it failed, if it
+/// did.
+pub(crate) fn child(
+    name: &str,
+    setting: Option<(&str, &str)>,
+    limit: Duration,
+) -> Result<(), String> {
     let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(fix) = without {
-        command.env("GTHREAD_TEST_WITHOUT", fix);
-    }
+    command.envs(setting);
     let mut process = command.spawn().expect("a process");
     let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
     streams.extend(process.stdout.take().map(|s| Box::new(s) as _));

@@ -289,3 +289,19 @@ fn lazy_values_and_channels_work_over_migrations() {
         group.wait();
     });
 }
+
+#[test]
+fn a_locale_ends_with_its_green_thread() {
+    alone!(|| {
+        for _ in 0..5 {
+            each(8, |_| unsafe {
+                let global = libc::uselocale(std::ptr::null_mut());
+                assert_eq!(global as isize, -1, "a locale of an ended green thread");
+                let name = c"C.UTF-8".as_ptr();
+                let locale = libc::newlocale(libc::LC_ALL_MASK, name, std::ptr::null_mut());
+                libc::uselocale(locale);
+                yields(3);
+            });
+        }
+    });
+}

@@ -8,7 +8,7 @@ fn fails_without(fix: &str, test: &str) {
     if std::env::var_os("GTHREAD_TEST_ALONE").is_some() {
         return;
     }
-    match child(test, Some(fix), Duration::from_secs(20)) {
+    match child(test, Some(("GTHREAD_TEST_WITHOUT", fix)), Duration::from_secs(20)) {
         Err(outcome) => {
             let first = outcome.lines().next().unwrap_or("").to_owned();
             let reason = outcome.lines().find(|line| line.contains("panicked at")).unwrap_or("");
@@ -83,5 +83,28 @@ fn thread_locals_need_the_switch_of_the_thread_pointer() {
         "exits::destructors_run_once_each",
     ] {
         fails_without("TP", test);
+    }
+}
+
+/// The allocator's words cannot be found when it has no cache, or another allocator is in front.
+#[test]
+fn blocks_keep_libcs_words_where_they_cannot_be_lent() {
+    if std::env::var_os("GTHREAD_TEST_ALONE").is_some() {
+        return;
+    }
+    let setting = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+    for test in [
+        "locals::a_used_slot_starts_afresh",
+        "locals::a_locale_and_character_classes_are_per_green_thread",
+        "locals::a_locale_ends_with_its_green_thread",
+        "locals::memory_is_freed_where_it_was_not_allocated",
+        "exits::green_threads_leave_nothing_on_the_heap",
+        "exits::destructors_run_once_each",
+        "calls::a_forked_child_allocates_and_starts_threads",
+        "loading::modules_are_loaded_and_unloaded_by_many_at_once",
+    ] {
+        if let Err(outcome) = child(test, Some(setting), Duration::from_secs(60)) {
+            panic!("{test}: {outcome}");
+        }
     }
 }
