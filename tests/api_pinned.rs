@@ -1,5 +1,6 @@
 //! Pinning: a green thread that is tied to its OS thread stays on it through every wait, and what
 //! others do is not held up by it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

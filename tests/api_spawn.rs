@@ -1,5 +1,6 @@
 //! Spawning: handles, results, panics, names and scopes behave as those of `std::thread`, on every
 //! number of processors and on OS threads.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

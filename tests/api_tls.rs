@@ -1,5 +1,6 @@
 //! The end of a green thread's thread-locals: destructors have run when `join` returns, and may do
 //! what other code may.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

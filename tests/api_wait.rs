@@ -1,5 +1,6 @@
 //! Waiting: sleeping, parking, yielding and joining, on green threads and on OS threads, within a
 //! runtime and across two.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

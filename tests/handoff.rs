@@ -1,5 +1,6 @@
 //! The processor is given away: by those who block without saying so, by those who compute, and
 //! by those who lost it once and have another.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //! threads and wakes; and what waits costs nothing.
 //!
 //! Each test counts things of the whole process, so each runs in a process of its own.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

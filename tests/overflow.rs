@@ -1,5 +1,6 @@
 //! Running out of stack: a line that names the green thread, and the end by SIGABRT; every other
 //! fault ends as it would without this crate.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

@@ -3,6 +3,7 @@
 //!
 //! Others of them are elsewhere: YieldProgress and TimerFairness in `api_wait`, BigGOMAXPROCS in
 //! `api_runtime`, Preemption and PreemptionAfterSyscall in `handoff`, LockOSThread in `api_pinned`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 
