@@ -133,7 +133,7 @@ impl<T> JoinHandle<T> {
         let header = Travelling(NonNull::from(self.thread.header()));
         // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
         // keep it alive.
-        let kept = unsafe { retain(shared) };
+        let kept = unsafe { crate::sched::retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
         // `std` panics at a name with a NUL; the OS thread goes without one then.
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
