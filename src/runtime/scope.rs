@@ -99,6 +99,18 @@ pub struct ScopedJoinHandle<'scope, T> {
 /// assert_eq!(lengths, 6);
 /// ```
 ///
+/// What is made inside `f` ends before the green threads may, so they cannot borrow it:
+/// ```compile_fail,E0373
+/// gthread::scope(|s| {
+///     let local = String::from("too short");
+///     s.spawn(|| local.len());
+/// });
+/// ```
+/// Nor can a handle leave the scope:
+/// ```compile_fail
+/// let handle = gthread::scope(|s| s.spawn(|| 5));
+/// ```
+///
 /// # Panics
 /// If `f` panics, with its payload; if a green thread of the scope panicked and was not joined.
 pub fn scope<'env, F, T>(f: F) -> T

@@ -86,6 +86,7 @@ pub(crate) fn unpin() {
     if pins == 0 {
         me.pinned_to.set(std::ptr::null());
         entered.machine.locked.set(None);
+        entered.machine.restore_mask();
     }
     entered.leave();
 }

@@ -35,6 +35,7 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     machine.thread_pointer.set(crate::arch::thread_pointer());
     machine.flow.of_thread();
     machine.set_tid(crate::sys::thread::id());
+    machine.keep_mask();
     crate::sys::schedule::set_timer_slack_ns(1);
     let lasting: &'static Machine = unlimited(machine);
     let mut next = sleep(shared, machine);

@@ -234,7 +234,7 @@ impl Shared {
     }
 
     /// Tells the monitor and all machines to end, without waiting for them.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         self.set_stopping();
         self.monitor.wake();
         self.spares.stop_sleeping();

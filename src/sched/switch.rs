@@ -220,6 +220,7 @@ impl Entered<'_> {
         }
         if self.machine.locked.get() == Some(ended) {
             self.machine.locked.set(None);
+            self.machine.restore_mask();
         }
         match green.join.finish() {
             Finished::Done => {}
