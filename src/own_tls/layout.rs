@@ -124,6 +124,7 @@ impl Layout {
         let hot_above = usize::try_from(template.end).unwrap_or(0).next_multiple_of(align);
         let resolver = Resolver::find(symbols, below, above)?;
         let unused = unused(field(symbols.list));
+        let tid = tid(symbols, pthread)?;
         let has_room = unused.len() >= RESOLVER_BYTES;
         let resolver_state = if has_room { unused.start } else { resolver.state };
         let layout = Self {
@@ -135,9 +136,9 @@ impl Layout {
             align,
             page,
             pthread,
-            tid: tid(symbols, pthread)?,
+            tid,
             list: field(symbols.list),
-            robust: robust(pthread, pthread_bytes)?,
+            robust: robust(pthread, pthread_bytes, tid)?,
             specific,
             resolver: resolver_state,
             resolver_pointer: resolver.pointer,
@@ -257,11 +258,22 @@ fn tid(symbols: &Symbols, pthread: isize) -> Result<isize, Unsupported> {
     }
 }
 
-/// Where the head of the robust list lies: asked of the kernel.
-fn robust(pthread: isize, pthread_bytes: usize) -> Result<isize, Unsupported> {
-    let head = sys::thread::robust_list_head()
-        .ok_or(Unsupported::new("the kernel does not tell where the robust list lies"))?;
-    let offset = head.wrapping_sub(arch::thread_pointer()) as isize;
+/// Where the head of the robust list lies: asked of the kernel. Under an emulator that does not
+/// tell it lies where it always has, right behind the id and the previous link; an empty list
+/// points to itself.
+fn robust(pthread: isize, pthread_bytes: usize, tid: isize) -> Result<isize, Unsupported> {
+    let tp = arch::thread_pointer();
+    let offset = match sys::thread::robust_list_head() {
+        Some(head) => head.wrapping_sub(tp) as isize,
+        None => {
+            let head = tp.wrapping_add_signed(tid + 16);
+            let mut first = [0];
+            if !sys::heap::peek(head, &mut first) || first[0] != head {
+                return Err(Unsupported::new("nobody tells where the robust list lies"));
+            }
+            tid + 16
+        }
+    };
     let inside = offset - pthread;
     if inside >= 8 && inside as usize + 24 <= pthread_bytes {
         Ok(offset)
