@@ -336,15 +336,15 @@ impl Support {
     }
 
     /// See [`super::discard`].
-    pub(super) unsafe fn discard(&self, block: Block) {
+    pub(super) unsafe fn discard(&self, tp: usize) {
         if self.is_lodger() {
             return;
         }
         // SAFETY: built, and nobody runs on it.
-        let id = unsafe { Memory(block.tp).read::<u32>(self.layout.tid) };
+        let id = unsafe { Memory(tp).read::<u32>(self.layout.tid) };
         registry::lock().remove(id);
         // SAFETY: glibc made the vector, and nobody uses the block any more; 0 keeps the memory.
-        unsafe { (self.symbols.deallocate_tls)(block.tp, 0) };
+        unsafe { (self.symbols.deallocate_tls)(tp, 0) };
     }
 }
 

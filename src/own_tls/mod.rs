@@ -131,12 +131,6 @@ impl Support {
         if self.is_lodger() { 0 } else { self.layout.block_bytes() }
     }
 
-    /// The distance from any thread pointer to the words of `primitive::tls`.
-    #[inline(always)]
-    pub(crate) fn local_offset(&self) -> isize {
-        self.local_offset
-    }
-
     /// Whether the thread pointer is never changed, so that there are no blocks.
     #[inline(always)]
     fn is_lodger(&self) -> bool {
@@ -237,11 +231,11 @@ pub(crate) unsafe fn renew(block: Block) {
 /// Takes a block apart, before its memory is unmapped.
 ///
 /// # Safety
-/// As [`renew`]; and the block is not used any more.
-pub(crate) unsafe fn discard(block: Block) {
+/// As [`renew`], for the block with this thread pointer; and the block is not used any more.
+pub(crate) unsafe fn discard(thread_pointer: usize) {
     if let Some(support) = installed() {
         // SAFETY: the caller's clauses.
-        unsafe { support.discard(block) };
+        unsafe { support.discard(thread_pointer) };
     }
 }
 

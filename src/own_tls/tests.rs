@@ -34,7 +34,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // SAFETY: nobody runs on it.
-        unsafe { discard(self.block) };
+        unsafe { discard(self.block.thread_pointer()) };
         // SAFETY: allocated with this layout.
         unsafe { std::alloc::dealloc(self.pages, self.layout) };
     }
@@ -131,7 +131,7 @@ fn measure() {
     let end = unsafe { slot.pages.add(slot.layout.size()) };
     time("discard and build", 1_000, &mut || {
         // SAFETY: nobody runs on it.
-        unsafe { discard(slot.block) };
+        unsafe { discard(slot.block.thread_pointer()) };
         // SAFETY: the same place again; the template and the loader overwrite what matters.
         let again = unsafe { build(end) };
         assert_eq!(again.expect("memory"), slot.block);

@@ -132,6 +132,24 @@ pub(crate) unsafe fn stack_attributes(
     unsafe { libc::pthread_attr_setstack(attributes, bottom.cast(), bytes) }
 }
 
+/// The lowest address of the running thread's stack, and its size.
+#[cfg(gthread_asan)]
+pub(crate) fn stack() -> (*const u8, usize) {
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let attributes = attributes.as_mut_ptr();
+    let mut bottom = core::ptr::null_mut();
+    let mut bytes = 0;
+    // SAFETY: takes nothing and cannot fail.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: a place for attributes, which the call initialises.
+    unsafe { libc::pthread_getattr_np(this, attributes) };
+    // SAFETY: initialised above; two places for the answer.
+    unsafe { libc::pthread_attr_getstack(attributes, &raw mut bottom, &raw mut bytes) };
+    // SAFETY: initialised above.
+    unsafe { libc::pthread_attr_destroy(attributes) };
+    (bottom.cast_const().cast(), bytes)
+}
+
 /// Puts the process's locale in force for the running thread.
 pub(crate) fn use_global_locale() {
     const LC_GLOBAL_LOCALE: libc::locale_t = core::ptr::without_provenance_mut(usize::MAX);

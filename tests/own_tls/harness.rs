@@ -1,6 +1,6 @@
 //! What the tests stand on: a process of their own, green threads in groups, modules to load.
 
-pub use crate::scheduler::yield_now;
+pub(crate) use crate::scheduler::yield_now;
 use crate::scheduler::{run, spawn};
 use std::io::Read;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ macro_rules! alone {
 const CHILD: &str = "GTHREAD_TEST_ALONE";
 
 /// The function behind [`alone!`]; `place` is the path of a function inside the test.
-pub fn alone(place: &str, body: fn()) {
+pub(crate) fn alone(place: &str, body: fn()) {
     let path = place.strip_suffix("::here").expect("a path");
     let name = path.split_once("::").expect("a path in the crate").1;
     if std::env::var(CHILD).as_deref() == Ok(name) {
@@ -35,7 +35,11 @@ pub fn alone(place: &str, body: fn()) {
 
 /// Runs one test in a process of its own, with an environment variable set; how it failed, if it
 /// did.
-pub fn child(name: &str, setting: Option<(&str, &str)>, limit: Duration) -> Result<(), String> {
+pub(crate) fn child(
+    name: &str,
+    setting: Option<(&str, &str)>,
+    limit: Duration,
+) -> Result<(), String> {
     let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -80,14 +84,14 @@ pub fn child(name: &str, setting: Option<(&str, &str)>, limit: Duration) -> Resu
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// Yields `times` times.
-pub fn yields(times: usize) {
+pub(crate) fn yields(times: usize) {
     for _ in 0..times {
         yield_now();
     }
 }
 
 /// The running thread pointer, by what libc says of the running thread.
-pub fn thread_pointer() -> usize {
+pub(crate) fn thread_pointer() -> usize {
     let thread = unsafe { libc::pthread_self() } as usize;
     if cfg!(target_arch = "x86_64") {
         return thread;
@@ -98,11 +102,11 @@ pub fn thread_pointer() -> usize {
 
 /// Green threads that are waited for together.
 #[derive(Clone, Default)]
-pub struct Group(Arc<AtomicUsize>);
+pub(crate) struct Group(Arc<AtomicUsize>);
 
 impl Group {
     /// Starts a green thread of the group.
-    pub fn spawn(&self, body: impl FnOnce() + Send + 'static) {
+    pub(crate) fn spawn(&self, body: impl FnOnce() + Send + 'static) {
         struct Leave(Group);
         impl Drop for Leave {
             fn drop(&mut self) {
@@ -120,7 +124,7 @@ impl Group {
     }
 
     /// Waits until all have ended.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         while self.0.load(SeqCst) != 0 {
             yield_now();
         }
@@ -128,7 +132,7 @@ impl Group {
 }
 
 /// Runs `count` green threads and waits for them; each gets its number.
-pub fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
+pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
     let body = Arc::new(body);
     let group = Group::default();
     for number in 0..count {
@@ -139,7 +143,7 @@ pub fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
 }
 
 /// Compiles C to a shared object in a directory of this process; `None` without a compiler.
-pub fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     if cfg!(target_feature = "crt-static") {
         eprintln!("note: skipped, a static program loads no modules");
         return None;

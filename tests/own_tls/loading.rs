@@ -18,7 +18,7 @@ const STATIC: &str = "
     long get(void) { return value + zero; }
     void set(long to) { value = to; zero = 1; }";
 
-pub fn load(path: &Path) -> usize {
+pub(crate) fn load(path: &Path) -> usize {
     let path = CString::new(path.as_os_str().as_bytes()).expect("a path");
     let module = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
     assert!(!module.is_null(), "{:?}", unsafe { CStr::from_ptr(libc::dlerror()) });

@@ -1,12 +1,12 @@
 //! The runtime under test.
 
-pub use gthread::yield_now;
+pub(crate) use gthread::yield_now;
 
 /// Whether the runtime tells `own_tls` where its stacks lie.
-pub const TELLS_STACKS: bool = false;
+pub(crate) const TELLS_STACKS: bool = false;
 
 /// Runs `body` as a green thread on a runtime with that many processors, and waits for all.
-pub fn run(processors: usize, body: fn()) {
+pub(crate) fn run(processors: usize, body: fn()) {
     let runtime = gthread::Runtime::builder().processors(processors).build();
     let runtime = runtime.expect("green threads are supported here");
     runtime.run(body);
@@ -14,6 +14,6 @@ pub fn run(processors: usize, body: fn()) {
 }
 
 /// Starts a green thread.
-pub fn spawn(body: impl FnOnce() + Send + 'static) {
+pub(crate) fn spawn(body: impl FnOnce() + Send + 'static) {
     gthread::spawn(body);
 }

@@ -61,10 +61,10 @@ const SLOT_BYTES: usize = 512 * 1024;
 static SHARED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the runtime tells `own_tls` where its stacks lie.
-pub const TELLS_STACKS: bool = true;
+pub(crate) const TELLS_STACKS: bool = true;
 
 /// Starts machines, runs `body` as a green thread, and waits until no green thread is left.
-pub fn run(machines: usize, body: fn()) {
+pub(crate) fn run(machines: usize, body: fn()) {
     own_tls::support().expect("supported here");
     SHARED.store(std::env::var("GTHREAD_TEST_WITHOUT").as_deref() == Ok("TP"), SeqCst);
     own_tls::on_stack_asked(|| {
@@ -78,7 +78,7 @@ pub fn run(machines: usize, body: fn()) {
 }
 
 /// Starts a green thread.
-pub fn spawn(body: impl FnOnce() + Send + 'static) {
+pub(crate) fn spawn(body: impl FnOnce() + Send + 'static) {
     SCHEDULER.live.fetch_add(1, SeqCst);
     let slot = own_tls::on_machine(|| {
         let used = SCHEDULER.free.lock().expect("free").pop();
@@ -144,7 +144,7 @@ unsafe extern "C" fn entry(green: *mut ()) -> ! {
 }
 
 /// Suspends the running green thread; another machine resumes it.
-pub fn yield_now() {
+pub(crate) fn yield_now() {
     match current() {
         Some(green) => leave(green),
         None => std::thread::yield_now(),
