@@ -67,8 +67,6 @@ pub(super) struct Layout {
     /// A part of the template that libc never uses, or nothing. A renewal skips it; the state of
     /// the resolver lies there, so that its end can be seen without touching the cold part.
     pub(super) unused: Range<isize>,
-    /// Alignment of the thread pointer.
-    pub(super) align: usize,
     /// Bytes of a page.
     pub(super) page: usize,
     /// `struct pthread`.
@@ -133,7 +131,6 @@ impl Layout {
             hot_above,
             template,
             unused,
-            align,
             page,
             pthread,
             tid,

@@ -79,6 +79,7 @@ pub(super) fn is_left_out(fix: Fix) -> bool {
 /// `entry`, the symbol's address as this crate knows it, and `next()`, the definition behind it.
 macro_rules! interpose {
     ($name:ident as $kind:ty, in libc $own:ident, to $function:ident) => {
+        #[allow(dead_code, reason = "of two names of one function, one is used for what is behind")]
         #[allow(non_snake_case, reason = "the symbol's own name")]
         pub(super) mod $name {
             use super::*;
