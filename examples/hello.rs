@@ -1,6 +1,8 @@
 //! The program of the README: a hundred thousand green threads, each asleep for ten milliseconds.
 //! `cargo run --release --example hello -- <how many>`
 
+#![allow(clippy::print_stdout, reason = "an example talks to its user")]
+
 use std::time::Duration;
 
 fn main() {

@@ -7,6 +7,7 @@ use super::wait::{Claim, Outcome, Sequence, WaitWord};
 use crate::arch::Context;
 use crate::arch::announce::Flow;
 use crate::primitive::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::primitive::futex;
 use crate::primitive::tls;
 use crate::stack::{Stack, StackSize, Ticket};
 use std::cell::{Cell, UnsafeCell};
@@ -126,11 +127,18 @@ unsafe impl Send for Token {}
 unsafe impl Sync for Token {}
 
 impl Token {
-    /// Tries to end the episode; on [`Claim::Resume`] the caller makes the thread runnable.
+    /// Tries to end the episode; on [`Claim::Resume`] the caller makes the green thread
+    /// runnable, on [`Claim::Wake`] it wakes the OS thread ([`Token::wake_thread`]).
     #[inline(always)]
     pub(crate) fn claim(self, outcome: Outcome) -> Claim {
         // SAFETY: TypeStable: the header is one for ever, and its wait word is an atomic.
         unsafe { self.green.as_ref() }.wait.claim(self.sequence, outcome)
+    }
+
+    /// Wakes the OS thread whose episode was claimed, wherever it is by now.
+    pub(crate) fn wake_thread(self) {
+        // SAFETY: TypeStable; only the address of the word is used.
+        futex::wake(unsafe { self.green.as_ref() }.wait.futex().0, 1);
     }
 }
 

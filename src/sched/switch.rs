@@ -14,10 +14,11 @@ use crate::arch;
 use crate::arch::announce::Flow;
 use crate::green::join::Finished;
 use crate::green::wait::{Claim, Outcome};
-use crate::green::{Green, Phase};
+use crate::green::{Green, Phase, Token};
 use crate::machine::{Machine, Post};
 use crate::own_tls;
 use crate::primitive::abort::rt_abort;
+use crate::primitive::fence;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
@@ -213,18 +214,29 @@ impl Entered<'_> {
                 if green.join.release() {
                     self.free_header(ended);
                 }
-                if let Some(token) = token.filter(|t| t.claim(Outcome::Woken) == Claim::Resume) {
-                    self.ready_any(token.green);
+                if let Some(token) = token {
+                    self.wake(token);
                 }
             }
         }
+        // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
+        fence::light();
         if self.shared.is_closing() {
             self.shared.note_end_while_closing();
         }
     }
 
-    /// Makes any kind of thread runnable whose wait the caller has claimed.
-    pub(crate) fn ready_any(&self, green: NonNull<Green>) {
+    /// As `sched::wake`, in the runtime.
+    fn wake(&self, token: Token) {
+        match token.claim(Outcome::Woken) {
+            Claim::Resume => self.ready_any(token.green),
+            Claim::Wake => token.wake_thread(),
+            Claim::Early | Claim::Lost => {}
+        }
+    }
+
+    /// Makes a green thread of any runtime runnable whose wait the caller has claimed.
+    fn ready_any(&self, green: NonNull<Green>) {
         // SAFETY: TypeStable, and its wait is claimed, so it has not finished.
         let header = unsafe { green.as_ref() };
         if header.runtime.get() == std::ptr::from_ref(self.shared).cast() {

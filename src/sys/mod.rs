@@ -11,6 +11,7 @@ pub(crate) mod futex;
 pub(crate) mod heap;
 pub(crate) mod mem;
 pub(crate) mod membarrier;
+pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
 #[cfg(test)]
