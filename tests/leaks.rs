@@ -2,6 +2,12 @@
 //! threads and wakes; and what waits costs nothing.
 //!
 //! Each test counts things of the whole process, so each runs in a process of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
