@@ -106,7 +106,11 @@ impl Layout {
         unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
         let page = sys::thread::page_bytes();
         let align = align.max(64);
-        if !align.is_power_of_two() || align > page || bytes < symbols.pthread_bytes {
+        let least = match ORIENTATION {
+            Orientation::LocalsBelow => symbols.pthread_bytes,
+            Orientation::LocalsAbove => 0,
+        };
+        if !align.is_power_of_two() || align > page || bytes < least {
             return Err(Unsupported::new("glibc's static thread-locals have an odd size"));
         }
         let pthread_bytes = symbols.pthread_bytes;
@@ -252,16 +256,40 @@ fn tid(symbols: &Symbols, pthread: isize) -> Result<isize, Unsupported> {
     }
 }
 
-/// Where the head of the robust list lies: asked of the kernel.
+/// Where the head of the robust list lies: asked of the kernel, or found by its shape where the
+/// kernel does not know (an emulator).
 fn robust(pthread: isize, pthread_bytes: usize) -> Result<isize, Unsupported> {
-    let head = sys::thread::robust_list_head()
-        .ok_or(Unsupported::new("the kernel does not tell where the robust list lies"))?;
-    let offset = head.wrapping_sub(arch::thread_pointer()) as isize;
+    let offset = match sys::thread::robust_list_head() {
+        Some(head) => head.wrapping_sub(arch::thread_pointer()) as isize,
+        None => robust_by_shape(pthread, pthread_bytes)?,
+    };
     let inside = offset - pthread;
     if inside >= 8 && inside as usize + 24 <= pthread_bytes {
         Ok(offset)
     } else {
         Err(Unsupported::new("the robust list lies outside struct pthread"))
+    }
+}
+
+/// The head of an empty robust list: `robust_prev` and the head's first word point at the head,
+/// and the distance from a mutex's link to its lock follows, which is negative, and no pending
+/// operation.
+fn robust_by_shape(pthread: isize, pthread_bytes: usize) -> Result<isize, Unsupported> {
+    let record = arch::thread_pointer().wrapping_add_signed(pthread);
+    let mut words = vec![0; pthread_bytes / 8];
+    let unknown = Unsupported::new("the kernel does not tell where the robust list lies");
+    if !sys::heap::peek(record, &mut words) {
+        return Err(unknown);
+    }
+    let is_head = |&(index, group): &(usize, &[usize])| {
+        let head = record + (index + 1) * 8;
+        let distance = group[2] as isize;
+        group[0] == head && group[1] == head && (-64..0).contains(&distance) && group[3] == 0
+    };
+    let mut heads = words.windows(4).enumerate().filter(is_head);
+    match (heads.next(), heads.next()) {
+        (Some((index, _)), None) => Ok(pthread + ((index + 1) * 8) as isize),
+        _ => Err(unknown),
     }
 }
 
@@ -305,3 +333,21 @@ impl Resolver {
 
 /// Bytes of the resolver state.
 pub(super) const RESOLVER_BYTES: usize = Resolver::BYTES;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_of_the_robust_list_tells_what_the_kernel_tells() {
+        let symbols = Symbols::find().expect("supported here");
+        let pthread = match ORIENTATION {
+            Orientation::LocalsBelow => 0,
+            Orientation::LocalsAbove => -(symbols.pthread_bytes as isize),
+        };
+        let by_shape = robust_by_shape(pthread, symbols.pthread_bytes);
+        let told = sys::thread::robust_list_head();
+        let told = told.map(|head| head.wrapping_sub(arch::thread_pointer()) as isize);
+        assert!(by_shape.is_ok() && told.is_none_or(|told| by_shape == Ok(told)), "{by_shape:?}");
+    }
+}

@@ -128,6 +128,9 @@ fn probe(range: Range<isize>) -> Option<(isize, isize)> {
     let tp = arch::thread_pointer();
     let mut words = vec![0; range.len() / 8];
     let mut cache = vec![0; CACHE_WORDS];
+    // Room for all there may be: an allocation below would take what the cache is known by.
+    let mut caches = Vec::with_capacity(words.len());
+    let mut arenas = Vec::with_capacity(words.len());
     let small = [40, 88].map(sys::heap::malloc);
     let large = [9000, 600].map(sys::heap::malloc);
     // SAFETY: just allocated; only their addresses are used from here on.
@@ -141,7 +144,6 @@ fn probe(range: Range<isize>) -> Option<(isize, isize)> {
     if !read {
         return None;
     }
-    let (mut caches, mut arenas) = (Vec::new(), Vec::new());
     for (index, &word) in words.iter().enumerate() {
         let offset = range.start + (index * 8) as isize;
         if word == 0 || word % 8 != 0 {
