@@ -23,9 +23,8 @@ mod timer;
 #[cfg(not(loom))]
 pub use runtime::*;
 
-/// For the fault-injection tests of this crate alone: makes calls of the kernel fail.
 #[cfg(all(feature = "fault-injection", not(loom)))]
 #[doc(hidden)]
-pub mod fault {
-    pub use crate::sys::fault::{Call, calls, clear, fail};
-}
+pub use sys::fault::{
+    Call as Fault, calls as faults_seen, clear as clear_faults, fail as plan_faults,
+};

@@ -1,5 +1,11 @@
 //! Pinning: a green thread that is tied to its OS thread stays on it through every wait, and what
 //! others do is not held up by it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
@@ -314,4 +320,76 @@ fn is_blocked() -> bool {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut set) };
     // SAFETY: `set` has been written.
     unsafe { libc::sigismember(&raw const set, libc::SIGUSR2) == 1 }
+}
+
+#[test]
+fn what_a_pinned_green_thread_leaves_of_its_mask_goes_to_nobody() {
+    on_each_number("left masks", || {
+        for i in 0..20 {
+            if i % 2 == 0 {
+                let body = || change_mask(libc::SIG_BLOCK);
+                Builder::new().pinned().spawn(body).unwrap().join().unwrap();
+            } else {
+                let body = || {
+                    let _pinned = gthread::pin_to_machine();
+                    change_mask(libc::SIG_BLOCK);
+                    gthread::yield_now();
+                };
+                gthread::spawn(body).join().unwrap();
+            }
+            let handles: Vec<_> = (0..20).map(|_| gthread::spawn(is_blocked)).collect();
+            for handle in handles {
+                assert!(!handle.join().unwrap(), "somebody else's mask");
+            }
+        }
+    });
+}
+
+#[test]
+fn machines_inherit_nothing_from_the_os_thread_that_spawns() {
+    // Go: TestLockOSThreadAvoidsStatePropagation.
+    let _dog = watch("inherited state");
+    let runtime = runtime(4);
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            change_mask(libc::SIG_BLOCK);
+            let before = cpus();
+            run_on_one_cpu();
+            assert_eq!(cpus(), 1);
+            let handles: Vec<_> = (0..50)
+                .map(|_| {
+                    runtime.spawn(|| {
+                        gthread::blocking(|| std::thread::sleep(Duration::from_micros(200)));
+                        (is_blocked(), cpus())
+                    })
+                })
+                .collect();
+            for handle in handles {
+                assert_eq!(handle.join().unwrap(), (false, before));
+            }
+        });
+    });
+    runtime.shutdown();
+}
+
+/// How many CPUs the running OS thread may run on.
+fn cpus() -> i32 {
+    // SAFETY: a CPU set of zeros is one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most the size of the set to it.
+    unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    // SAFETY: reads the set.
+    unsafe { libc::CPU_COUNT(&set) }
+}
+
+/// Ties the running OS thread to one of its CPUs.
+fn run_on_one_cpu() {
+    // SAFETY: a CPU set of zeros is one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: takes nothing; the CPU the thread is on is one of its own.
+    let cpu = unsafe { libc::sched_getcpu() };
+    // SAFETY: a number the kernel gave fits in the set.
+    unsafe { libc::CPU_SET(cpu as usize, &mut set) };
+    // SAFETY: the kernel reads the set.
+    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
 }

@@ -1,5 +1,11 @@
 //! Runtimes: bad input, values and panics of `run`, several at once, shutdown with and without
 //! survivors, and what is left afterwards.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
@@ -234,7 +240,7 @@ fn shutdown_waits_for_all_and_may_be_called_by_many() {
 #[test]
 fn spawns_race_with_shutdown_and_none_is_lost() {
     let _dog = watch("spawns race with shutdown");
-    for round in 0..300 {
+    for round in 0..100 {
         let runtime = CARRIERS[round % CARRIERS.len()].runtime();
         let (accepted, ran) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
         std::thread::scope(|s| {
@@ -283,7 +289,8 @@ fn survivors_are_named_with_their_state_and_go_on_unharmed() {
         let seen = stop.clone();
         let named = |name: &str| Builder::new().name(name.into());
         let parked = named("parked").spawn_on(&runtime, gthread::park).unwrap();
-        let sleeps = named("sleeps").spawn_on(&runtime, || gthread::sleep(Duration::from_secs(1)));
+        let sleeps =
+            named("sleeps").spawn_on(&runtime, || gthread::sleep(Duration::from_millis(400)));
         let spins = named("spins").spawn_on(&runtime, move || {
             while !seen.load(Ordering::Acquire) {
                 gthread::yield_now();

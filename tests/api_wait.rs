@@ -1,5 +1,11 @@
 //! Waiting: sleeping, parking, yielding and joining, on green threads and on OS threads, within a
 //! runtime and across two.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
@@ -397,5 +403,62 @@ fn a_timed_wait_that_nobody_else_knows_of_wakes_an_idle_runtime() {
             gthread::sleep(Duration::from_millis(millis));
             gthread::park_timeout(Duration::from_millis(millis));
         }
+    });
+}
+
+#[test]
+fn join_timeout_gives_the_handle_back_or_the_result() {
+    on_each_carrier("join_timeout", || {
+        let parked = gthread::spawn(|| {
+            gthread::park();
+            7
+        });
+        let short = Duration::from_millis(2);
+        let start = Instant::now();
+        let parked = parked.join_timeout(short).expect_err("it parks");
+        assert!(start.elapsed() >= short);
+        let parked = parked.join_timeout(Duration::ZERO).expect_err("it parks");
+        parked.thread().unpark();
+        assert_eq!(parked.join_timeout(Duration::MAX).unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn join_timeouts_race_with_the_end() {
+    let seed = std::sync::Mutex::new(Random::new("join_timeout"));
+    on_each_carrier("join_timeout races", || {
+        let count = common::Count::default();
+        let mut random = seed.lock().unwrap().fork();
+        let handles: Vec<_> = (0..8)
+            .map(|_| {
+                let (mut random, count) = (random.fork(), count.clone());
+                gthread::spawn(move || {
+                    for _ in 0..60 {
+                        let value = count.one();
+                        let duration = Duration::from_micros(random.below(60));
+                        let mut handle = gthread::spawn(move || {
+                            gthread::sleep(duration);
+                            value
+                        });
+                        let mut tries = random.below(20);
+                        loop {
+                            let timeout = Duration::from_micros(random.below(60));
+                            match handle.join_timeout(timeout) {
+                                Ok(result) => break drop(result.unwrap()),
+                                // Detached while it ends, or joined after all.
+                                Err(back) if tries == 0 && random.below(2) == 0 => {
+                                    break drop(back);
+                                }
+                                Err(back) if tries == 0 => break drop(back.join().unwrap()),
+                                Err(back) => handle = back,
+                            }
+                            tries -= 1;
+                        }
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        count.wait_for_none();
     });
 }

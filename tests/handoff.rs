@@ -1,11 +1,19 @@
 //! The processor is given away: by those who block without saying so, by those who compute, and
 //! by those who lost it once and have another.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
-use common::{runtime, watch};
+use common::{Random, runtime, watch};
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Computes until the flag is set.
@@ -69,4 +77,421 @@ fn a_hog_that_took_an_idle_processor_gives_it_away_again() {
         hog.join().unwrap();
     });
     runtime.shutdown();
+}
+
+/// A green thread that ticks until it is stopped; how often it has.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    ticks: Arc<AtomicU64>,
+    handle: gthread::JoinHandle<()>,
+}
+
+impl Ticker {
+    /// Starts one that ticks every half millisecond, in the caller's runtime.
+    fn start() -> Self {
+        let (stop, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (seen, counted) = (stop.clone(), ticks.clone());
+        let handle = gthread::spawn(move || {
+            while !seen.load(Ordering::Acquire) {
+                gthread::sleep(Duration::from_micros(500));
+                counted.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        Self { stop, ticks, handle }
+    }
+
+    fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Acquire)
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.handle.join().unwrap();
+    }
+}
+
+/// Runs `f` as a green thread of runtimes with 1 and 2 processors.
+fn on_few_processors(name: &'static str, f: impl Fn(usize) + Sync) {
+    for processors in [1, 2] {
+        let _dog = watch(name);
+        let runtime = runtime(processors);
+        runtime.run(|| f(processors));
+        runtime.shutdown();
+    }
+}
+
+#[test]
+fn a_ticker_goes_on_while_hogs_compute() {
+    // Go: TestPreemption, TestAsyncPreempt.
+    on_few_processors("ticker and hogs", |processors| {
+        let ticker = Ticker::start();
+        for hogs in [processors, 4 * processors] {
+            let before = ticker.ticks();
+            let hogs: Vec<_> =
+                (0..hogs).map(|_| gthread::spawn(|| compute(Duration::from_millis(200)))).collect();
+            hogs.into_iter().for_each(|hog| hog.join().unwrap());
+            let ticks = ticker.ticks() - before;
+            println!("{processors} processors: {ticks} ticks beside hogs for 200 ms");
+            assert!(ticks >= 3, "{ticks} ticks beside hogs");
+        }
+        ticker.stop();
+    });
+}
+
+#[test]
+fn hogs_go_on_until_the_ticker_has_ticked() {
+    // Without time: a hog that computes until others have run, again and again.
+    on_few_processors("hogs wait by computing", |processors| {
+        let ticker = Arc::new(Ticker::start());
+        let hogs: Vec<_> = (0..2 * processors)
+            .map(|_| {
+                let ticker = ticker.clone();
+                gthread::spawn(move || {
+                    for _ in 0..10 {
+                        let goal = ticker.ticks() + 3;
+                        while ticker.ticks() < goal {
+                            std::hint::spin_loop();
+                        }
+                        gthread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        hogs.into_iter().for_each(|hog| hog.join().unwrap());
+        Arc::into_inner(ticker).unwrap().stop();
+    });
+}
+
+#[test]
+fn a_ticker_goes_on_while_many_block_in_the_kernel_unannounced() {
+    on_few_processors("ticker and blocked", |processors| {
+        let ticker = Ticker::start();
+        let start = Instant::now();
+        let blocked: Vec<_> = (0..50)
+            .map(|i| {
+                gthread::spawn(move || {
+                    if i % 2 == 0 {
+                        return std::thread::sleep(Duration::from_millis(100));
+                    }
+                    // A pipe to which somebody writes much later.
+                    let (mut reader, mut writer) = std::io::pipe().unwrap();
+                    let writes = std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_millis(100));
+                        writer.write_all(b"x").unwrap();
+                    });
+                    reader.read_exact(&mut [0]).unwrap();
+                    writes.join().unwrap();
+                })
+            })
+            .collect();
+        blocked.into_iter().for_each(|blocked| blocked.join().unwrap());
+        println!("{processors} processors: 50 blocking calls in {:?}", start.elapsed());
+        assert!(ticker.ticks() >= 10, "{} ticks beside blocked threads", ticker.ticks());
+        ticker.stop();
+    });
+}
+
+#[test]
+fn a_blocked_green_thread_waits_for_one_that_needs_its_processor() {
+    // Each of these would wait for ever if the processor were kept.
+    on_few_processors("needs the processor", |processors| {
+        let handles: Vec<_> = (0..processors + 1)
+            .map(|_| {
+                gthread::spawn(|| {
+                    let (mut reader, mut writer) = std::io::pipe().unwrap();
+                    gthread::spawn(move || writer.write_all(b"x").unwrap());
+                    reader.read_exact(&mut [0]).unwrap();
+
+                    let (sender, receiver) = mpsc::channel();
+                    gthread::spawn(move || {
+                        gthread::sleep(Duration::from_millis(1));
+                        sender.send(5).unwrap();
+                    });
+                    assert_eq!(receiver.recv(), Ok(5));
+
+                    let (lock, go) = (std::sync::Mutex::new(()), Arc::new(AtomicBool::new(false)));
+                    let held = lock.lock().unwrap();
+                    let seen = go.clone();
+                    std::thread::scope(|s| {
+                        s.spawn(|| drop(lock.lock()));
+                        gthread::spawn(move || seen.store(true, Ordering::Release));
+                        while !go.load(Ordering::Acquire) {
+                            std::thread::yield_now();
+                        }
+                        drop(held);
+                    });
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+#[test]
+fn blocking_gives_the_processor_away_at_once() {
+    on_few_processors("blocking", |processors| {
+        for _ in 0..50 {
+            let handles: Vec<_> = (0..processors)
+                .map(|_| {
+                    gthread::spawn(|| {
+                        let (sender, receiver) = mpsc::channel();
+                        let child = gthread::spawn(move || sender.send(5).unwrap());
+                        // The child runs meanwhile, or this would not end.
+                        assert_eq!(gthread::blocking(|| receiver.recv()), Ok(5));
+                        child.join().unwrap();
+                    })
+                })
+                .collect();
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn blocking_nests_returns_values_and_carries_panics() {
+    common::silence_panics_on_purpose();
+    on_few_processors("nested blocking", |_| {
+        let local = String::from("lent");
+        assert_eq!(gthread::blocking(|| gthread::blocking(|| local.len())), 4);
+        let caught = std::panic::catch_unwind(|| gthread::blocking(|| panic!("on purpose")));
+        assert!(caught.is_err());
+        let inside = gthread::blocking(|| {
+            gthread::yield_now();
+            gthread::sleep(Duration::from_micros(100));
+            gthread::spawn(|| gthread::blocking(|| 5)).join().unwrap()
+        });
+        assert_eq!(inside, 5);
+    });
+    assert_eq!(gthread::blocking(|| 6), 6, "on an OS thread");
+}
+
+#[test]
+fn syscalls_of_any_length_end_in_time() {
+    // Go: TestPreemptionAfterSyscall: 8 threads in calls of 10, 100 and 1000 us on 2 processors.
+    for micros in [10, 100, 1_000] {
+        let _dog = watch("after system calls");
+        let runtime = runtime(2);
+        runtime.run(|| {
+            let stop = Arc::new(AtomicBool::new(false));
+            let callers: Vec<_> = (0..8)
+                .map(|_| {
+                    let stop = stop.clone();
+                    gthread::spawn(move || {
+                        while !stop.load(Ordering::Acquire) {
+                            std::thread::sleep(Duration::from_micros(micros));
+                        }
+                    })
+                })
+                .collect();
+            gthread::sleep(Duration::from_millis(50));
+            stop.store(true, Ordering::Release);
+            callers.into_iter().for_each(|caller| caller.join().unwrap());
+        });
+        runtime.shutdown();
+    }
+}
+
+/// Takes all processors: hogs that compute until it is dropped.
+struct AllTaken {
+    stop: Arc<AtomicBool>,
+    hogs: Vec<gthread::JoinHandle<()>>,
+}
+
+impl AllTaken {
+    fn new(processors: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let hogs = (0..processors)
+            .map(|_| {
+                let stop = stop.clone();
+                gthread::spawn(move || spin_until(&stop))
+            })
+            .collect();
+        Self { stop, hogs }
+    }
+}
+
+impl Drop for AllTaken {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.hogs.drain(..).for_each(|hog| hog.join().unwrap());
+    }
+}
+
+/// Does `entry` in many green threads that have just lost their processor, or are about to,
+/// beside hogs that have taken all.
+fn detached_loop(name: &'static str, entry: impl Fn() + Send + Sync + 'static) {
+    let entry = Arc::new(entry);
+    on_few_processors(name, |processors| {
+        let _taken = AllTaken::new(processors);
+        let mut random = Random::new(name);
+        let handles: Vec<_> = (0..4)
+            .map(|_| {
+                let (entry, mut random) = (entry.clone(), random.fork());
+                gthread::spawn(move || {
+                    for _ in 0..12 {
+                        match random.below(4) {
+                            // Lost at once, lost unawares, lost by computing, not lost.
+                            0 => gthread::blocking(|| ()),
+                            1 => std::thread::sleep(Duration::from_micros(random.below(600))),
+                            2 => compute(Duration::from_micros(random.below(4_000))),
+                            _ => {}
+                        }
+                        entry();
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_spawn_and_join() {
+    detached_loop("spawn and join", || {
+        let handle = gthread::spawn(|| 5);
+        assert_eq!(handle.join().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_spawn_many_and_detach_them() {
+    let (spawned, ran) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (counted, counter) = (spawned.clone(), ran.clone());
+    detached_loop("spawn and detach", move || {
+        for _ in 0..20 {
+            counted.fetch_add(1, Ordering::AcqRel);
+            let counter = counter.clone();
+            drop(gthread::spawn(move || counter.fetch_add(1, Ordering::AcqRel)));
+        }
+    });
+    assert_eq!(spawned.load(Ordering::Acquire), ran.load(Ordering::Acquire));
+}
+
+#[test]
+fn a_detached_green_thread_may_yield() {
+    detached_loop("yield", || (0..20).for_each(|_| gthread::yield_now()));
+}
+
+#[test]
+fn a_detached_green_thread_may_sleep() {
+    detached_loop("sleep", || {
+        let start = Instant::now();
+        gthread::sleep(Duration::from_micros(200));
+        assert!(start.elapsed() >= Duration::from_micros(200));
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_park_and_unpark() {
+    detached_loop("park and unpark", || {
+        let me = gthread::current();
+        me.unpark();
+        gthread::park();
+        let waker = gthread::spawn(move || {
+            gthread::park();
+            me.unpark();
+        });
+        waker.thread().unpark();
+        gthread::park();
+        waker.join().unwrap();
+        gthread::park_timeout(Duration::from_micros(50));
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_open_a_scope() {
+    detached_loop("scope", || {
+        let count = AtomicU64::new(0);
+        gthread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| count.fetch_add(1, Ordering::Relaxed));
+            }
+        });
+        assert_eq!(count.into_inner(), 3);
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_pin_and_unpin() {
+    detached_loop("pin", || {
+        let _pinned = gthread::pin_to_machine();
+        gthread::yield_now();
+        gthread::sleep(Duration::from_micros(50));
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_block_and_send() {
+    detached_loop("block and send", || {
+        let (sender, receiver) = mpsc::sync_channel(0);
+        let child = gthread::spawn(move || sender.send(7).unwrap());
+        assert_eq!(gthread::blocking(|| receiver.recv()), Ok(7));
+        child.join().unwrap();
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_exit_and_panic() {
+    common::silence_panics_on_purpose();
+    on_few_processors("exit detached", |processors| {
+        let _taken = AllTaken::new(processors);
+        let count = common::Count::default();
+        let handles: Vec<_> = (0..30)
+            .map(|i| {
+                let value = count.one();
+                let body = move || {
+                    let _value = value;
+                    gthread::blocking(|| std::thread::sleep(Duration::from_micros(300)));
+                    assert!(i % 3 != 0, "on purpose");
+                };
+                let builder = gthread::Builder::new();
+                if i % 5 == 0 { builder.pinned() } else { builder }.spawn(body).unwrap()
+            })
+            .collect();
+        for (i, handle) in handles.into_iter().enumerate() {
+            assert_eq!(handle.join().is_err(), i % 3 == 0);
+        }
+        assert_eq!(count.alive(), 0);
+    });
+}
+
+#[test]
+fn a_detached_green_thread_may_use_another_runtime() {
+    let other = Arc::new(runtime(1));
+    let inner = other.clone();
+    detached_loop("another runtime", move || {
+        assert_eq!(inner.run(|| gthread::spawn(|| 5).join().unwrap()), 5);
+        let handle = inner.spawn(gthread::park);
+        handle.thread().unpark();
+        handle.join().unwrap();
+    });
+    other.shutdown();
+}
+
+#[test]
+fn a_detached_green_thread_may_look_inside() {
+    detached_loop("inspect", || {
+        assert!(gthread::inspect::dump().green_threads.len() > 1);
+        assert!(gthread::inspect::metrics().live > 1);
+    });
+}
+
+#[test]
+fn hogs_by_the_dozen_all_get_their_first_run() {
+    on_few_processors("many hogs", |_| {
+        let count = Arc::new(AtomicU64::new(0));
+        let hogs: Vec<_> = (0..24)
+            .map(|_| {
+                let count = count.clone();
+                gthread::spawn(move || {
+                    count.fetch_add(1, Ordering::AcqRel);
+                    // Until all have begun: none may keep a processor.
+                    while count.load(Ordering::Acquire) < 24 {
+                        std::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        hogs.into_iter().for_each(|hog| hog.join().unwrap());
+    });
 }

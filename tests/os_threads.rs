@@ -1,4 +1,5 @@
 //! Green threads that are OS threads: the same lives, however their runtime ends.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
 
 mod common;
 

@@ -5,6 +5,12 @@
 //! order is a data race, and ThreadSanitizer says so. Two controls show that the sanitizers see
 //! into green threads: a race and an overflow on purpose, each in a process of its own, which has
 //! to be reported.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

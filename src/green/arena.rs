@@ -111,6 +111,12 @@ impl Cache {
     }
 }
 
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// A free header from the global list, for a thread without a processor.
 pub(crate) fn take() -> Option<NonNull<Green>> {
     FREE.lock().pop()

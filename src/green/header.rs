@@ -83,6 +83,7 @@ pub(crate) struct Green {
     pub(crate) context: UnsafeCell<Context>,
     pub(crate) flow: Flow,
     pub(crate) thread_pointer: Cell<usize>,
+    pub(crate) bound: Cell<bool>,
     /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
     pub(crate) machine: Cell<*const ()>,
     pub(crate) wait: WaitWord,
@@ -149,6 +150,7 @@ impl Green {
             context: UnsafeCell::new(Context::EMPTY),
             flow: Flow::none(),
             thread_pointer: Cell::new(0),
+            bound: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
             wait: WaitWord::new(),
             link: Cell::new(None),
@@ -222,7 +224,7 @@ impl Green {
         self.since_ns.load(Ordering::Relaxed)
     }
 
-    /// Its number.
+    /// Its number. The caller holds a reference, so the number is constant.
     pub(crate) fn number(&self) -> u64 {
         self.id.get()
     }
@@ -230,8 +232,7 @@ impl Green {
     /// Whether a stack and a block are bound to it; asked by its carrier.
     #[inline(always)]
     pub(crate) fn is_bound(&self) -> bool {
-        // SAFETY: the stack is the carrier's.
-        unsafe { &*self.stack.get() }.is_some()
+        self.bound.get()
     }
 
     /// Whether it has, or will have, a machine of its own; asked by its carrier.

@@ -14,7 +14,7 @@
 //!
 //! | field | who, when |
 //! |---|---|
-//! | `context`, `thread_pointer`, `machine`, `stack` | the carrier |
+//! | `context`, `thread_pointer`, `bound`, `machine`, `stack` | the carrier |
 //! | `wait`, `join`, `permit` | anyone, by their own protocols |
 //! | `link` | whoever owns the right to run it (Inv. Once of the run queue), or the arena |
 //! | `stage` | the spawner until it is queued; the green thread; then whom `join` says |

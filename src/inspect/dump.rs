@@ -115,10 +115,27 @@ fn look_at_runtime(shared: &Shared, dump: &mut Dump) {
         dump.machines.push(MachineInfo {
             index: machine.index as usize,
             thread_id: machine.tid(),
-            carries: current.map(|green| ThreadId::new(green.number())),
+            carries: current.and_then(number),
             in_runtime: machine.bias.is_in_runtime(),
         });
     });
+}
+
+/// The number of a header that may be free, or somebody else's by now.
+fn number(green: &Green) -> Option<ThreadId> {
+    if !green.join.try_retain() {
+        return None;
+    }
+    let number = ThreadId::new(green.number());
+    release(green);
+    Some(number)
+}
+
+/// Gives a reference up that `try_retain` made.
+fn release(green: &Green) {
+    if green.join.release() {
+        sched::free_header(std::ptr::NonNull::from(green));
+    }
 }
 
 /// What a live green thread is doing; `None` for free headers, OS threads and other runtimes.
@@ -127,9 +144,7 @@ fn look(green: &Green, now_ns: u64, of: Option<*const ()>) -> Option<GreenInfo> 
         return None;
     }
     let info = look_at_retained(green, now_ns, of);
-    if green.join.release() {
-        sched::free_header(std::ptr::NonNull::from(green));
-    }
+    release(green);
     info
 }
 

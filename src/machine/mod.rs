@@ -7,7 +7,7 @@
 //! # Fields
 //! | field | who, when |
 //! |---|---|
-//! | `root`, `thread_pointer`, `processor`, `post`, `pending`, `locked`, `bursts`, `burst_start_ns` | its own OS thread: the loop, or the green thread it carries |
+//! | `root`, `thread_pointer`, `processor`, `post`, `pending`, `locked`, `mask`, `bursts`, `burst_start_ns` | its own OS thread: the loop, or the green thread it carries |
 //! | `bias`, `parker` | by their own protocols |
 //! | `current`, `tid`, `slice` | written by its own OS thread (`slice` by the monitor too); read by the monitor and the dump |
 

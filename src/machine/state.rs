@@ -7,6 +7,7 @@ use crate::arch::announce::Flow;
 use crate::green::Green;
 use crate::primitive::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use crate::processor::Processor;
+use crate::sys::signal::Mask;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -50,6 +51,8 @@ pub(crate) struct Machine {
     pub(crate) pending: Cell<Option<NonNull<Green>>>,
     /// The pinned green thread this machine belongs to.
     pub(crate) locked: Cell<Option<NonNull<Green>>>,
+    /// The signal mask its thread began with.
+    mask: Cell<Option<Mask>>,
     /// Detached: how many short bursts in a row the green thread has shown.
     pub(crate) bursts: Cell<u32>,
     /// Detached: when the present burst began.
@@ -80,6 +83,7 @@ impl Machine {
             post: Cell::new(Post::Nothing),
             pending: Cell::new(None),
             locked: Cell::new(None),
+            mask: Cell::new(None),
             bursts: Cell::new(0),
             burst_start_ns: Cell::new(0),
             parker: Parker::new(),
@@ -137,6 +141,18 @@ impl Machine {
         seed ^= seed << 5;
         self.seed.set(seed);
         seed
+    }
+
+    /// Notes the signal mask of its thread, at the start of that.
+    pub(crate) fn keep_mask(&self) {
+        self.mask.set(Some(Mask::current()));
+    }
+
+    /// It no longer belongs to a pinned green thread: the next one does not get that one's mask.
+    pub(crate) fn restore_mask(&self) {
+        if let Some(mask) = self.mask.get() {
+            mask.set();
+        }
     }
 
     /// Notes which green thread it carries.

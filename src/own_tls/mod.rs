@@ -131,6 +131,11 @@ impl Support {
         if self.is_lodger() { 0 } else { self.layout.block_bytes() }
     }
 
+    /// The distance from any thread pointer to the words of `primitive::tls`.
+    pub(crate) fn local_offset(&self) -> isize {
+        self.local_offset
+    }
+
     /// Whether the thread pointer is never changed, so that there are no blocks.
     #[inline(always)]
     fn is_lodger(&self) -> bool {

@@ -100,9 +100,14 @@ pub(super) fn find(symbols: &Symbols) -> Result<Found, Unsupported> {
         (Some((_, Some(first))), Some((_, Some(second)))) if first == second => {
             Ok(Found::Words(first.0, first.1))
         }
-        (Some((range, _)), _) => Ok(Found::Absent(range)),
-        // A libc without thread-locals keeps nothing in them.
+        // Another allocator is in force, and glibc's keeps nothing; or glibc has no thread-locals.
+        _ if symbols.malloc != symbols.libc_malloc => Ok(Found::Absent(0..0)),
         (None, _) => Ok(Found::Absent(0..0)),
+        // libc's thread-locals are the program's own there.
+        _ if cfg!(target_feature = "crt-static") => Err(Unsupported::new(
+            "the allocator's words are not found in a static program (fix F6)",
+        )),
+        (Some((range, _)), _) => Ok(Found::Absent(range)),
     }
 }
 

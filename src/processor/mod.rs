@@ -14,6 +14,7 @@
 //! | `holder` | written by the machine that attaches; read by the monitor and the dump |
 
 pub(crate) mod deque;
+pub(crate) mod injectors;
 pub(crate) mod run_queue;
 #[cfg(all(test, loom))]
 mod run_queue_model;

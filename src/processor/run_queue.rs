@@ -1,5 +1,7 @@
-//! The run queue of a processor: next slot, fresh stack, ready queue.
+//! The run queue of a processor: urgent lane, next slot, ready queue, fresh stack.
 //!
+//! - **urgent**: FIFO, for green threads whose deadline has come: they go first, at most
+//!   [`URGENT_MAX`] in a row, so that a sleeper is not late for the sake of a queue.
 //! - **next**: one slot for the green thread that was woken last. It runs as soon as the waker
 //!   parks, on a warm cache, so that a ping-pong pair costs two switches and no queue. A pair
 //!   that wakes each other for ever must not starve the queues: after
@@ -11,7 +13,7 @@
 //!   keeps a few dozen alive instead of a level of it, and a child finds its parent's data in the
 //!   cache. A thief takes the oldest, which is the biggest subtree. Against starvation the owner
 //!   alternates between ready and fresh, and takes the *oldest* fresh one every
-//!   [`OLDEST_INTERVAL`] turns.
+//!   [`OLDEST_INTERVAL_NS`]: by time, because each such turn opens one more subtree.
 //!
 //! Sources: Blumofe and Leiserson, "Scheduling Multithreaded Computations by Work Stealing"
 //! (1999) for the LIFO end; Go `runtime/proc.go` for the next slot.
@@ -30,11 +32,24 @@ use std::ptr::NonNull;
 
 /// Turns in a row that the next slot may take before it has to queue.
 pub(crate) const INHERITANCE_MAX: u32 = 16;
-/// Every so many turns the oldest fresh green thread goes first.
-pub(crate) const OLDEST_INTERVAL: u32 = 64;
+/// Turns in a row that the urgent lane may take before others have one.
+pub(crate) const URGENT_MAX: u32 = 8;
+/// How often the oldest fresh green thread goes first.
+pub(crate) const OLDEST_INTERVAL_NS: u64 = 10_000_000;
 /// A thief leaves the next slot of another processor alone for this long: its owner is most
 /// likely about to run it, with its data in the cache.
 pub(crate) const NEXT_SLOT_AGE_NS: u64 = 20_000;
+
+/// The kinds of queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A deadline has come.
+    Urgent,
+    /// Has run before.
+    Ready,
+    /// Has never run.
+    Fresh,
+}
 
 /// A green thread on its way: a pointer that may cross threads.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,11 +62,14 @@ unsafe impl<T: Sync> Send for Runnable<T> {}
 /// The holder's end; see the module.
 #[derive(Debug)]
 pub(crate) struct RunQueue<T> {
+    urgent: Worker<Runnable<T>>,
     ready: Worker<Runnable<T>>,
     fresh: Worker<Runnable<T>>,
     shared: std::sync::Arc<Shared<T>>,
     /// Turns in a row that came through the next slot.
     inherited: Cell<u32>,
+    /// Turns in a row that came through the urgent lane.
+    hurried: Cell<u32>,
     /// Which of ready and fresh is looked at first in the next turn.
     fresh_first: Cell<bool>,
 }
@@ -67,6 +85,7 @@ struct Shared<T> {
 /// A thief's end.
 #[derive(Debug)]
 pub(crate) struct Thief<T> {
+    urgent: Stealer<Runnable<T>>,
     ready: Stealer<Runnable<T>>,
     fresh: Stealer<Runnable<T>>,
     shared: std::sync::Arc<Shared<T>>,
@@ -76,6 +95,7 @@ impl<T: Sync> RunQueue<T> {
     /// An empty queue.
     pub(crate) fn new() -> Self {
         Self {
+            urgent: Worker::new_fifo(),
             ready: Worker::new_fifo(),
             fresh: Worker::new_lifo(),
             shared: std::sync::Arc::new(Shared {
@@ -83,6 +103,7 @@ impl<T: Sync> RunQueue<T> {
                 next_since_ns: AtomicU64::new(0),
             }),
             inherited: Cell::new(0),
+            hurried: Cell::new(0),
             fresh_first: Cell::new(false),
         }
     }
@@ -90,6 +111,7 @@ impl<T: Sync> RunQueue<T> {
     /// The thieves' end.
     pub(crate) fn thief(&self) -> Thief<T> {
         Thief {
+            urgent: self.urgent.stealer(),
             ready: self.ready.stealer(),
             fresh: self.fresh.stealer(),
             shared: self.shared.clone(),
@@ -108,29 +130,32 @@ impl<T: Sync> RunQueue<T> {
         NonNull::new(old).map(Runnable)
     }
 
-    /// Queues a green thread that has run before; gives it back when the queue is full.
+    /// Queues a green thread; gives it back when the queue of its kind is full.
     #[inline(always)]
-    pub(crate) fn push_ready(&self, green: Runnable<T>) -> Result<(), Runnable<T>> {
-        if self.ready.len() >= CAPACITY {
+    pub(crate) fn push(&self, line: Line, green: Runnable<T>) -> Result<(), Runnable<T>> {
+        let queue = self.line(line);
+        if queue.len() >= CAPACITY {
             return Err(green);
         }
-        self.ready.push(green);
+        queue.push(green);
         Ok(())
     }
 
-    /// Stacks a green thread that has never run; gives it back when the stack is full.
+    /// The next green thread. `refill` is asked for one of a kind when the local queue of that
+    /// kind is empty; it may push others of the kind into the queue it is given.
     #[inline(always)]
-    pub(crate) fn push_fresh(&self, green: Runnable<T>) -> Result<(), Runnable<T>> {
-        if self.fresh.len() >= CAPACITY {
-            return Err(green);
+    pub(crate) fn pop(
+        &self,
+        refill: impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        let take = |line| self.line(line).pop().or_else(|| refill(line, self.line(line)));
+        if self.hurried.get() < URGENT_MAX
+            && let Some(green) = take(Line::Urgent)
+        {
+            self.hurried.set(self.hurried.get() + 1);
+            return Some(green);
         }
-        self.fresh.push(green);
-        Ok(())
-    }
-
-    /// The next green thread of this processor alone.
-    #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<Runnable<T>> {
+        self.hurried.set(0);
         // ORDERING: Relaxed; only the holder fills the slot; the swap below decides.
         if !self.shared.next.load(Ordering::Relaxed).is_null()
             && let Some(green) = self.pop_next()
@@ -140,10 +165,19 @@ impl<T: Sync> RunQueue<T> {
         self.inherited.set(0);
         let fresh_first = self.fresh_first.get();
         self.fresh_first.set(!fresh_first);
-        if fresh_first {
-            self.fresh.pop().or_else(|| self.ready.pop())
-        } else {
-            self.ready.pop().or_else(|| self.fresh.pop())
+        let (first, second) = match fresh_first {
+            true => (Line::Fresh, Line::Ready),
+            false => (Line::Ready, Line::Fresh),
+        };
+        take(first).or_else(|| take(second)).or_else(|| take(Line::Urgent))
+    }
+
+    #[inline(always)]
+    fn line(&self, line: Line) -> &Worker<Runnable<T>> {
+        match line {
+            Line::Urgent => &self.urgent,
+            Line::Ready => &self.ready,
+            Line::Fresh => &self.fresh,
         }
     }
 
@@ -160,12 +194,7 @@ impl<T: Sync> RunQueue<T> {
             return Some(green);
         }
         // Given back by a full queue, it keeps its turn, which is only unfair.
-        self.push_ready(green).err()
-    }
-
-    /// The ready queue, for batches from the injector and from victims.
-    pub(crate) fn ready(&self) -> &Worker<Runnable<T>> {
-        &self.ready
+        self.push(Line::Ready, green).err()
     }
 
     /// Whether nothing waits here.
@@ -175,17 +204,21 @@ impl<T: Sync> RunQueue<T> {
         self.shared.next.load(Ordering::Relaxed).is_null()
             && self.ready.is_empty()
             && self.fresh.is_empty()
+            && self.urgent.is_empty()
     }
 }
 
 impl<T: Sync> Thief<T> {
-    /// Steals half of the ready queue, or of the fresh stack, into `into`; returns one to run.
+    /// Steals half of one of the queues into the queue of the same kind of `into`, which has none;
+    /// returns one to run.
     ///
     /// On a machine's own thread pointer only: it pins crossbeam-epoch.
     pub(crate) fn steal_half(&self, into: &RunQueue<T>) -> Option<Runnable<T>> {
-        for victim in [&self.ready, &self.fresh] {
+        let lines =
+            [(&self.urgent, Line::Urgent), (&self.ready, Line::Ready), (&self.fresh, Line::Fresh)];
+        for (victim, line) in lines {
             loop {
-                match victim.steal_batch_and_pop(&into.ready) {
+                match victim.steal_batch_and_pop(into.line(line)) {
                     Steal::Success(green) => return Some(green),
                     Steal::Empty => break,
                     Steal::Retry => std::hint::spin_loop(),
@@ -196,7 +229,7 @@ impl<T: Sync> Thief<T> {
     }
 
     /// Steals the oldest fresh green thread: also by the holder itself, every
-    /// [`OLDEST_INTERVAL`] turns. On a machine's own thread pointer only.
+    /// [`OLDEST_INTERVAL_NS`]. On a machine's own thread pointer only.
     pub(crate) fn steal_oldest_fresh(&self) -> Option<Runnable<T>> {
         loop {
             match self.fresh.steal() {
@@ -236,7 +269,7 @@ impl<T: Sync> Thief<T> {
 
     /// How many green threads wait in the queues, the next slot not counted.
     pub(crate) fn queued(&self) -> usize {
-        self.ready.len() + self.fresh.len()
+        self.urgent.len() + self.ready.len() + self.fresh.len()
     }
 
     /// Whether the next slot is filled.

@@ -1,7 +1,7 @@
 //! The state of a processor; the table of its fields is in the module above.
 
 use super::counters::Counters;
-use super::run_queue::{RunQueue, Thief};
+use super::run_queue::{OLDEST_INTERVAL_NS, RunQueue, Thief};
 use crate::green::{Green, Token, arena};
 use crate::primitive::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::stack;
@@ -24,6 +24,9 @@ pub(crate) struct Processor {
     pub(crate) headers: arena::Cache,
     stacks: UnsafeCell<stack::Cache>,
     ids: Cell<(u64, u64)>,
+    /// When the oldest fresh green thread last went first; see [`Processor::is_oldest_due`].
+    oldest_ns: Cell<u64>,
+    oldest_due: Cell<bool>,
     pub(crate) counters: Counters,
     pub(crate) timers: Shelf<Token>,
     pub(crate) thief: Thief<Green>,
@@ -53,6 +56,8 @@ impl Processor {
             headers: arena::Cache::new(),
             stacks: UnsafeCell::new(stack::Cache::new(stack_size)?),
             ids: Cell::new((0, 0)),
+            oldest_ns: Cell::new(0),
+            oldest_due: Cell::new(false),
             counters: Counters::default(),
             timers: Shelf::new(),
             thief,
@@ -84,9 +89,24 @@ impl Processor {
         self.clock_ns.load(Ordering::Relaxed)
     }
 
+    /// Whether it is time for the oldest fresh green thread to go first; only the holder asks.
+    #[inline(always)]
+    pub(crate) fn is_oldest_due(&self) -> bool {
+        self.oldest_due.get()
+    }
+
+    /// The oldest fresh green thread goes first now.
+    pub(crate) fn serve_oldest(&self) {
+        self.oldest_due.set(false);
+        self.oldest_ns.set(self.clock_ns());
+    }
+
     /// Notes a reading of the clock.
     #[inline(always)]
     pub(crate) fn set_clock_ns(&self, now_ns: u64) {
+        if now_ns >= self.oldest_ns.get() + OLDEST_INTERVAL_NS {
+            self.oldest_due.set(true);
+        }
         // ORDERING: Relaxed; a coarse clock.
         self.clock_ns.store(now_ns, Ordering::Relaxed);
     }

@@ -67,8 +67,10 @@ impl RuntimeBuilder {
     pub fn build(self) -> Result<Runtime, BuildError> {
         let processors = self.checked_processors()?;
         let stack_size = self.checked_stack_size()?;
+        // Here too: `Shared::close` has a heavy side, and its light side is on the OS threads.
+        fence::choose();
         if self.os_threads {
-            let shared = Shared::new(processors, stack_size, Carriage::OsThreads);
+            let shared = Shared::new(processors, stack_size, Carriage::OsThreads, 0);
             return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
         }
         if crate::sched::fork::in_child() {
@@ -82,10 +84,11 @@ impl RuntimeBuilder {
         stack::set_block_bytes(support.block_bytes());
         own_tls::on_stack_asked(crate::sched::current_stack);
         crate::sched::fork::prepare();
-        fence::choose();
         stack::overflow::install().map_err(system)?;
         stack::overflow::set_namer(crate::inspect::name_for_overflow);
-        let shared = Shared::new(processors, stack_size, Carriage::Machines).map_err(system)?;
+        let shared =
+            Shared::new(processors, stack_size, Carriage::Machines, support.local_offset())
+                .map_err(system)?;
         let watched = shared.clone();
         let monitor = crate::own_tls::on_machine(|| {
             crate::sys::schedule::spawn("gthread-monitor".into(), move || {

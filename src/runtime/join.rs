@@ -5,7 +5,7 @@ use super::thread::{Thread, nanoseconds};
 use crate::green::join::Announce;
 use crate::green::wait::Outcome;
 use crate::green::{Green, Reason};
-use crate::sched::{Shared, retain};
+use crate::sched::Shared;
 use crate::stack::StackSize;
 use crate::sys::clock;
 use std::fmt;
@@ -139,9 +139,6 @@ impl<T> JoinHandle<T> {
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
-        // SAFETY: the caller's reference comes from a handle of the runtime or from one of its
-        // unfinished threads, so it lives during the call.
-        let runtime = unsafe { retain(shared) };
         let started = builder.spawn(move || {
             let travelling = header;
             run_on_os_thread(travelling.0);

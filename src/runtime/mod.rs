@@ -150,11 +150,7 @@ impl Drop for Runtime {
             // Survivors: the machines end with the last of them.
             return;
         }
-        self.shared.stop();
-        if let Some(monitor) = self.monitor.take() {
-            // The monitor never panics: a panic in the scheduler would abort.
-            let _ = monitor.join();
-        }
+        self.shared.stop(self.monitor.take());
         if crate::sched::is_last_runtime(&self.shared) {
             // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
             crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));

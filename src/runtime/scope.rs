@@ -30,7 +30,8 @@ struct ScopeData {
     waiter: Lock<Option<Token>>,
 }
 
-/// Tells the scope that one of its green threads has let go of everything it borrowed.
+/// Tells the scope, when it is dropped, that one of its green threads has let go of everything it
+/// borrowed: at its end, or with a closure that never ran.
 #[derive(Debug)]
 struct Leave(Arc<ScopeData>);
 
@@ -40,7 +41,13 @@ impl Tail for Leave {
             // ORDERING: Relaxed; published by the decrement below.
             self.0.panicked.fetch_add(1, Ordering::Relaxed);
         }
-        // ORDERING: AcqRel; pairs with the Acquire in `wait`; publishes what the green thread did.
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        // ORDERING: AcqRel; pairs with the Acquire in `wait`; publishes what the green thread
+        // did.
         if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             let waiter = self.0.waiter.lock().take();
             if let Some(token) = waiter {
@@ -90,6 +97,18 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///     handles.into_iter().map(|h| h.join().unwrap()).sum()
 /// });
 /// assert_eq!(lengths, 6);
+/// ```
+///
+/// What is made inside `f` ends before the green threads may, so they cannot borrow it:
+/// ```compile_fail,E0373
+/// gthread::scope(|s| {
+///     let local = String::from("too short");
+///     s.spawn(|| local.len());
+/// });
+/// ```
+/// Nor can a handle leave the scope:
+/// ```compile_fail
+/// let handle = gthread::scope(|s| s.spawn(|| 5));
 /// ```
 ///
 /// # Panics
@@ -154,16 +173,8 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // `Leave` has been finished, which is after the closure and an unclaimed result are gone.
         let spawned =
             with_runtime(|shared| unsafe { builder.spawn_unchecked(shared, location, f, leave) });
-        match spawned {
-            Ok(inner) => {
-                Ok(ScopedJoinHandle { inner, data: self.data.clone(), _scope: PhantomData })
-            }
-            Err(error) => {
-                // ORDERING: Relaxed; the green thread never was.
-                self.data.running.fetch_sub(1, Ordering::Relaxed);
-                Err(error)
-            }
-        }
+        let inner = spawned?;
+        Ok(ScopedJoinHandle { inner, data: self.data.clone(), _scope: PhantomData })
     }
 }
 

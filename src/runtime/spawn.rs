@@ -175,6 +175,21 @@ pub(super) fn with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> R {
 /// assert_eq!(handle.join().unwrap(), 42);
 /// ```
 ///
+/// What the closure takes along, and what it returns, must be `Send`, because it may run on
+/// another OS thread, and goes on there after each wait:
+/// ```compile_fail,E0277
+/// let shared = std::rc::Rc::new(5);
+/// gthread::spawn(move || assert_eq!(*shared, 5));
+/// ```
+/// ```compile_fail,E0277
+/// gthread::spawn(|| std::rc::Rc::new(5));
+/// ```
+/// It must not borrow from the caller's frame, which may end first; see [`scope`](crate::scope):
+/// ```compile_fail,E0373
+/// let local = String::from("borrowed");
+/// gthread::spawn(|| local.len());
+/// ```
+///
 /// # Panics
 /// If no stack can be had or the runtime is shut down ([`Builder::spawn`] returns an error
 /// instead), or if the default runtime is needed and cannot be started.

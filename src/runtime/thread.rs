@@ -159,6 +159,17 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
 /// For values that belong to the kernel thread: a signal mask, a namespace, a GL context, an
 /// io_uring with a single issuer. Nests. While tied, parking and waking cost a hand-over between
 /// OS threads. On an OS thread the guard does nothing.
+///
+/// When the last guard is dropped, and when a green thread that was spawned
+/// [pinned](crate::Builder::pinned) ends, the OS thread gets its first signal mask back and goes
+/// to others. Whatever else was changed about it (priority, CPUs, namespaces) is for the caller to
+/// put back.
+///
+/// The guard stays with its green thread:
+/// ```compile_fail,E0277
+/// let guard = gthread::pin_to_machine();
+/// gthread::spawn(move || drop(guard));
+/// ```
 pub fn pin_to_machine() -> Pinned {
     Pinned { is_green: sched::pin(), _not_send: PhantomData }
 }

@@ -12,16 +12,19 @@ impl Shared {
             return self.grant(processor);
         }
         self.idle.retire(processor.index, false);
-        // The caller does not go to sleep with the earliest deadline, as a machine that retires
-        // does; so somebody else has to, unless somebody does already (README, Timekeeper).
+        self.see_to_idle();
+    }
+
+    /// After [`Idle::retire`](super::idle::Idle::retire) by a caller that does not go to sleep on
+    /// the list of spare machines: looks at every source again, and at the earliest deadline,
+    /// which somebody has to sleep until (README, Timekeeper).
+    fn see_to_idle(&self) {
         let earliest = self.next_deadline_ns();
         if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
             self.wake_one();
         }
     }
-}
 
-impl Shared {
     /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;
     /// whether there were any.
     pub(super) fn flush_idle(&self) -> bool {
@@ -35,10 +38,9 @@ impl Shared {
         for &index in &claimed {
             self.idle.retire(index, false);
         }
-        // Who wanted to wake somebody meanwhile found no processor.
-        if self.has_work() {
-            self.wake_one();
-        }
+        // Who wanted to wake somebody meanwhile found no processor, and a machine that went to
+        // sleep covered no deadline.
+        self.see_to_idle();
         !claimed.is_empty()
     }
 }
@@ -84,6 +86,7 @@ pub(crate) fn unpin() {
     if pins == 0 {
         me.pinned_to.set(std::ptr::null());
         entered.machine.locked.set(None);
+        entered.machine.restore_mask();
     }
     entered.leave();
 }

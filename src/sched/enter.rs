@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::machine::bias::Tenure;
 use crate::primitive::tls;
 use crate::processor::Processor;
-use crate::processor::run_queue::Runnable;
+use crate::processor::run_queue::{Line, Runnable};
 use crate::sys::clock::now_ns;
 use crate::timer::Handle;
 use std::ptr::NonNull;
@@ -103,10 +103,12 @@ impl<'a> Entered<'a> {
     pub(crate) fn ready(&self, green: NonNull<Green>) {
         // SAFETY: the caller owns the right to run it.
         unsafe { green.as_ref() }.set_phase(Phase::Runnable);
-        let Some(processor) = self.processor else { return self.shared.inject(green) };
+        let Some(processor) = self.processor else {
+            return self.shared.inject(Line::Ready, green);
+        };
         let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
         if let Some(displaced) = displaced {
-            self.queue_behind(processor, displaced);
+            self.queue(processor, Line::Ready, displaced);
         }
     }
 
@@ -115,34 +117,37 @@ impl<'a> Entered<'a> {
     pub(crate) fn ready_behind(&self, green: NonNull<Green>) {
         // SAFETY: the caller owns the right to run it.
         unsafe { green.as_ref() }.set_phase(Phase::Runnable);
+        self.submit(Line::Ready, green);
+    }
+
+    /// Queues a green thread whose deadline has come: before the others.
+    #[inline]
+    pub(crate) fn ready_urgently(&self, green: NonNull<Green>) {
+        // SAFETY: the caller owns the right to run it.
+        unsafe { green.as_ref() }.set_phase(Phase::Runnable);
+        self.submit(Line::Urgent, green);
+    }
+
+    /// Queues a green thread of the given kind.
+    #[inline(always)]
+    pub(crate) fn submit(&self, line: Line, green: NonNull<Green>) {
         match self.processor {
-            Some(processor) => self.queue_behind(processor, Runnable(green)),
-            None => self.shared.inject(green),
+            Some(processor) => self.queue(processor, line, Runnable(green)),
+            None => self.shared.inject(line, green),
         }
     }
 
-    #[inline]
-    fn queue_behind(&self, processor: &Processor, green: Runnable<Green>) {
+    #[inline(always)]
+    fn queue(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
-        let queued = if self.shared.injector.is_empty() {
-            processor.queue.push_ready(green)
+        // The newest of the fresh goes first anyway.
+        let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {
+            processor.queue.push(line, green)
         } else {
             Err(green)
         };
         if let Err(green) = queued {
-            self.shared.injector.push(green);
-        }
-        if self.shared.idle.should_wake() {
-            self.shared.wake_one();
-        }
-    }
-
-    /// Queues a green thread that has never run.
-    #[inline(always)]
-    pub(crate) fn submit_fresh(&self, green: NonNull<Green>) {
-        let Some(processor) = self.processor else { return self.shared.inject(green) };
-        if let Err(green) = processor.queue.push_fresh(Runnable(green)) {
-            self.shared.injector.push(green);
+            self.shared.injectors.push(line, green);
         }
         if self.shared.idle.should_wake() {
             self.shared.wake_one();

@@ -3,12 +3,11 @@
 //! | # | source | on a green thread's stack | on the machine's |
 //! |---|---|---|---|
 //! | 1 | due timers, every [`POLL_INTERVAL`] turns | yes | yes, always |
-//! | 2 | the injector, every [`FAIRNESS_INTERVAL`] turns | yes | yes |
-//! | 3 | the oldest fresh one, every `OLDEST_INTERVAL` turns | asks for the root | yes |
-//! | 4 | next slot, ready, fresh | yes | yes |
-//! | 5 | the injector, a batch | yes | yes |
-//! | 6 | half of another processor's queue; timers of others | – | while searching |
-//! | 7 | another's next slot, once it is old | – | while searching |
+//! | 2 | the injectors, every [`FAIRNESS_INTERVAL`] turns | yes | yes |
+//! | 3 | the oldest fresh one, every `OLDEST_INTERVAL_NS` | asks for the root | yes |
+//! | 4 | urgent lane, next slot, ready and fresh by turns, each from its injector when empty | yes | yes |
+//! | 5 | half of another processor's queue; timers of others | – | while searching |
+//! | 6 | another's next slot, once it is old | – | while searching |
 //!
 //! Stealing pins crossbeam-epoch, which keeps a record in thread-locals: so it happens on the
 //! machine's own stack and thread pointer only.
@@ -17,8 +16,7 @@ use super::enter::Entered;
 use crate::green::Green;
 use crate::green::wait::{Claim, Outcome};
 use crate::processor::Processor;
-use crate::processor::deque::Steal;
-use crate::processor::run_queue::{OLDEST_INTERVAL, Runnable};
+use crate::processor::run_queue::Runnable;
 use crate::sys::clock::now_ns;
 use std::ptr::NonNull;
 
@@ -38,16 +36,15 @@ impl Entered<'_> {
             self.poll(processor);
         }
         if tick.is_multiple_of(FAIRNESS_INTERVAL)
-            && !self.shared.injector.is_empty()
-            && let Some(green) = self.steal_injected()
+            && !self.shared.injectors.is_empty()
+            && let Some(green) = self.shared.injectors.take_one()
         {
-            return self.runnable_here(green);
+            return self.runnable_here(green.0);
         }
-        if tick.is_multiple_of(OLDEST_INTERVAL) {
+        if processor.is_oldest_due() {
             return None;
         }
-        let green = processor.queue.pop().or_else(|| self.take_injected(processor))?;
-        self.runnable_here(green.0)
+        self.runnable_here(self.take(processor)?.0)
     }
 
     /// Filters out what only the root can run: a green thread pinned to another machine.
@@ -74,18 +71,17 @@ impl Entered<'_> {
         let tick = processor.next_tick();
         self.poll(processor);
         if tick.is_multiple_of(FAIRNESS_INTERVAL)
-            && let Some(green) = self.steal_injected()
-        {
-            return Some(green);
-        }
-        // The turn that `next_local` left to the root has been counted twice by now.
-        if tick % OLDEST_INTERVAL <= 1
-            && let Some(green) = processor.thief.steal_oldest_fresh()
+            && let Some(green) = self.shared.injectors.take_one()
         {
             return Some(green.0);
         }
-        let local = processor.queue.pop().or_else(|| self.take_injected(processor));
-        if let Some(green) = local {
+        if processor.is_oldest_due() {
+            processor.serve_oldest();
+            if let Some(green) = processor.thief.steal_oldest_fresh() {
+                return Some(green.0);
+            }
+        }
+        if let Some(green) = self.take(processor) {
             return Some(green.0);
         }
         if !*searching {
@@ -118,35 +114,15 @@ impl Entered<'_> {
         shelf.expire(now_ns, |token| {
             processor.counters.timers.bump();
             if token.claim(Outcome::Deadline) == Claim::Resume {
-                self.ready_behind(token.green);
+                self.ready_urgently(token.green);
             }
         });
     }
 
-    /// One green thread from the injector.
-    fn steal_injected(&self) -> Option<NonNull<Green>> {
-        loop {
-            match self.shared.injector.steal() {
-                Steal::Success(green) => return Some(green.0),
-                Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
-            }
-        }
-    }
-
-    /// A batch from the injector into the (empty) ready queue.
-    #[inline]
-    fn take_injected(&self, processor: &Processor) -> Option<Runnable<Green>> {
-        if self.shared.injector.is_empty() {
-            return None;
-        }
-        loop {
-            match self.shared.injector.steal_batch_and_pop(processor.queue.ready()) {
-                Steal::Success(green) => return Some(green),
-                Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
-            }
-        }
+    /// The next one of the processor's own queues, each refilled from its injector when empty.
+    #[inline(always)]
+    fn take(&self, processor: &Processor) -> Option<Runnable<Green>> {
+        processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into))
     }
 
     /// Looks at every other processor, a few times, in random order.
@@ -167,7 +143,7 @@ impl Entered<'_> {
                     return Some(green);
                 }
             }
-            if let Some(green) = self.take_injected(processor) {
+            if let Some(green) = self.take(processor) {
                 return Some(green.0);
             }
             std::hint::spin_loop();
@@ -188,7 +164,7 @@ impl Entered<'_> {
         let now_ns = now_ns();
         if victim.timers.next_deadline_ns() <= now_ns {
             self.expire(processor, &victim.timers, now_ns);
-            if let Some(green) = processor.queue.pop() {
+            if let Some(green) = self.take(processor) {
                 return Some(green.0);
             }
         }

@@ -5,6 +5,10 @@
 //! either blocked in the kernel (then the processor is taken at once) or computes (then after a
 //! slice). Taking is the protocol of `machine::bias`, one heavy fence for all suspects of a tick.
 //!
+//! It starts the machines, because a thread inherits from the one that starts it what nobody else
+//! may get: the signal mask, the CPUs, the priority, the namespaces of a pinned green thread or of
+//! an OS thread that spawns (Go's template thread, for all of them).
+//!
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
@@ -32,6 +36,8 @@ use std::sync::Arc;
 
 /// The period after a blocked machine was found.
 const HOT_NS: u64 = 20_000;
+/// For how many ticks after that the period stays hot.
+const HOT_TICKS: u32 = 16;
 /// The longest period while processors are in use.
 const BUSY_NS: u64 = 1_000_000;
 /// The longest period while all processors are idle.
@@ -57,12 +63,17 @@ pub(crate) const SHORT_SLICE_NS: u64 = 300_000;
 /// The kernel slice of a machine that has lost its processor by computing.
 const LONG_SLICE_NS: u64 = 20_000_000;
 
+const AWAKE: u32 = 0;
+const DEEP: u32 = 1;
+const NEWS: u32 = 2;
+
 /// Whether the monitor sleeps deeply, and the word it sleeps on.
 ///
 /// | value | means | leaves it |
 /// |---|---|---|
-/// | 0 | awake, or asleep with a deadline | monitor -> 1 |
-/// | 1 | sleeps without a deadline | a poke -> 0; monitor -> 0 |
+/// | 0 | awake, or asleep with a deadline | monitor -> 1; a wake -> 2 |
+/// | 1 | sleeps without a deadline | a wake -> 2; monitor -> 0 |
+/// | 2 | there is news: must not sleep | monitor -> 0, before it looks |
 #[derive(Debug)]
 pub(crate) struct Watch {
     asleep: AtomicU32,
@@ -75,7 +86,7 @@ impl Watch {
     /// Awake.
     pub(crate) fn new() -> Self {
         Self {
-            asleep: AtomicU32::new(0),
+            asleep: AtomicU32::new(AWAKE),
             taken_blocked: Default::default(),
             taken_computing: Default::default(),
         }
@@ -86,7 +97,7 @@ impl Watch {
     pub(crate) fn poke(&self) {
         fence::full();
         // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
-        if self.asleep.load(Ordering::Relaxed) != 0 {
+        if self.asleep.load(Ordering::Relaxed) == DEEP {
             self.wake();
         }
     }
@@ -94,23 +105,29 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // The caller's news first, then the word: pairs with the fence in `deep_sleep`.
+        // The caller's news first, then the word: pairs with the fence in `take_news`.
         fence::full();
         // ORDERING: Relaxed; the fence above orders it after the caller's news.
-        self.asleep.store(0, Ordering::Relaxed);
+        self.asleep.store(NEWS, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
+    }
+
+    /// Before a look at everything: what was told until now is seen by it, what is told later
+    /// keeps the monitor from sleeping.
+    fn take_news(&self) {
+        // ORDERING: Relaxed; the fence below orders it before the look.
+        self.asleep.store(AWAKE, Ordering::Relaxed);
+        fence::full();
     }
 
     /// Sleeps until a poke or the deadline, unless `is_quiet` no longer holds.
     fn deep_sleep(&self, is_quiet: impl Fn() -> bool, deadline_ns: Option<u64>) {
         // ORDERING: Relaxed; the fence below orders it before the second look.
-        self.asleep.store(1, Ordering::Relaxed);
+        let deep = self.asleep.compare_exchange(AWAKE, DEEP, Ordering::Relaxed, Ordering::Relaxed);
         fence::full();
-        if is_quiet() {
-            futex::wait(&self.asleep, 1, deadline_ns);
+        if deep.is_ok() && is_quiet() {
+            futex::wait(&self.asleep, DEEP, deadline_ns);
         }
-        // ORDERING: Relaxed; only this thread sets it.
-        self.asleep.store(0, Ordering::Relaxed);
     }
 }
 
@@ -138,6 +155,8 @@ struct Monitor<'a> {
     seen: Vec<Seen>,
     suspects: Suspects,
     period_ns: u64,
+    /// For how many more ticks the period stays hot.
+    hot_ticks: u32,
     quiet_ticks: u32,
     /// How many deep sleeps in a row have found everything quiet.
     deep_rounds: u32,
@@ -155,11 +174,16 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         seen: vec![never; shared.processors.len()],
         suspects: Suspects::new(2 * shared.processors.len()),
         period_ns: HOT_NS,
+        hot_ticks: 0,
         quiet_ticks: 0,
         deep_rounds: 0,
         aged_ns: now_ns(),
     };
-    while !shared.is_stopping() {
+    loop {
+        shared.monitor.take_news();
+        if shared.is_stopping() {
+            return;
+        }
         let findings = monitor.tick();
         monitor.rest(findings);
     }
@@ -184,6 +208,7 @@ impl Monitor<'_> {
             self.aged_ns = now_ns;
             crate::stack::age();
         }
+        self.shared.fill_orders();
         findings
     }
 
@@ -224,7 +249,7 @@ impl Monitor<'_> {
         let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
         processor.thief.queued()
             + usize::from(processor.thief.has_next())
-            + self.shared.injector.len()
+            + self.shared.injectors.len()
             + usize::from(due <= now_ns)
     }
 
@@ -299,7 +324,11 @@ impl Monitor<'_> {
         let shared = self.shared;
         let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
-        self.period_ns = if findings.blocked {
+        self.hot_ticks = match findings.blocked {
+            true => HOT_TICKS,
+            false => self.hot_ticks.saturating_sub(1),
+        };
+        self.period_ns = if self.hot_ticks > 0 {
             HOT_NS
         } else if findings.busy {
             (2 * self.period_ns).min(if findings.suspects { BLOCKED_NS } else { BUSY_NS })
@@ -311,11 +340,14 @@ impl Monitor<'_> {
         } else if self.quiet_ticks >= DEEP_TICKS {
             return self.rest_deeply();
         }
-        let earliest = shared.next_deadline_ns();
-        let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));
-        // ORDERING: Relaxed; only this thread sets it to anything but 0.
-        if self.shared.monitor.asleep.load(Ordering::Relaxed) == 0 {
-            futex::wait(&self.shared.monitor.asleep, 0, Some(until));
-        }
+        // A deadline that has passed was seen to by this tick, as far as it can be: with all
+        // processors in use it waits for a slice to end.
+        let now_ns = now_ns();
+        let deadline_ns = match shared.next_deadline_ns() {
+            passed if passed <= now_ns => u64::MAX,
+            coming => coming,
+        };
+        let until = (now_ns + self.period_ns).min(deadline_ns);
+        futex::wait(&self.shared.monitor.asleep, AWAKE, Some(until));
     }
 }

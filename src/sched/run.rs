@@ -35,6 +35,7 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     machine.thread_pointer.set(crate::arch::thread_pointer());
     machine.flow.of_thread();
     machine.set_tid(crate::sys::thread::id());
+    machine.keep_mask();
     crate::sys::schedule::set_timer_slack_ns(1);
     let lasting: &'static Machine = unlimited(machine);
     let mut next = sleep(shared, machine);
@@ -47,8 +48,8 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
 
 /// A machine lives as long as its runtime (Inv. MachineStable), and its thread ends before.
 fn unlimited(machine: &Arc<Machine>) -> &'static Machine {
-    // SAFETY: the list of all machines holds one strong count until the runtime is dropped, which
-    // joins this thread first.
+    // SAFETY: the result is used by this thread alone, which holds a strong count of the machine
+    // and one of the runtime to its end, and by green threads on it, which have left it by then.
     unsafe { &*Arc::as_ptr(machine) }
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `processors` | constant; each by its own table |
 //! | `idle`, `timekeeper`, `spares`, `monitor` | by their own protocols |
-//! | `injector`, `timers`, `external` | anyone |
+//! | `injectors`, `timers`, `external` | anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
 //! | `drained` | whoever waits for the last green thread, and whoever ends it |
 
@@ -20,8 +20,8 @@ use crate::primitive::fence;
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
 use crate::processor::counters::Counters;
-use crate::processor::deque::Injector;
-use crate::processor::run_queue::Runnable;
+use crate::processor::injectors::Injectors;
+use crate::processor::run_queue::{Line, Runnable};
 use crate::stack::StackSize;
 use crate::sys::clock::now_ns;
 use crate::timer::Shelf;
@@ -42,7 +42,7 @@ pub(crate) enum Carriage {
 pub(crate) struct Shared {
     pub(crate) processors: Box<[Processor]>,
     pub(crate) idle: Idle,
-    pub(crate) injector: Injector<Runnable<Green>>,
+    pub(crate) injectors: Injectors<Green>,
     pub(crate) timers: Shelf<Token>,
     pub(crate) timekeeper: Timekeeper,
     pub(crate) spares: Spares,
@@ -69,13 +69,14 @@ impl Shared {
         processors: u32,
         stack_size: StackSize,
         carriage: Carriage,
+        tls_offset: isize,
     ) -> std::io::Result<Arc<Self>> {
         let shared = Self {
             processors: (0..processors)
                 .map(|index| Processor::new(index, stack_size))
                 .collect::<std::io::Result<_>>()?,
             idle: Idle::new(processors),
-            injector: Injector::new(),
+            injectors: Injectors::new(),
             timers: Shelf::new(),
             timekeeper: Timekeeper::new(),
             spares: Spares::new(),
@@ -83,7 +84,7 @@ impl Shared {
             external: Counters::default(),
             stack_size,
             carriage,
-            tls_offset: crate::primitive::tls::local_offset(crate::arch::thread_pointer()),
+            tls_offset,
             closing: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -113,8 +114,8 @@ impl Shared {
     }
 
     /// Queues a runnable green thread where everybody finds it, and wakes a machine if need be.
-    pub(crate) fn inject(&self, green: NonNull<Green>) {
-        self.injector.push(Runnable(green));
+    pub(crate) fn inject(&self, line: Line, green: NonNull<Green>) {
+        self.injectors.push(line, Runnable(green));
         if self.idle.should_wake_external() {
             self.wake_one();
         }
@@ -124,7 +125,7 @@ impl Shared {
     ///
     /// Next slots do not count: their processor's holder runs them (Inv. OwnerRunsNext).
     pub(crate) fn has_work(&self) -> bool {
-        !self.injector.is_empty()
+        !self.injectors.is_empty()
             || self.processors.iter().any(|processor| processor.thief.queued() != 0)
             || self.has_due_timer()
     }
@@ -146,7 +147,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         // ORDERING: Relaxed; the fence below orders it before the caller's look at `live`.
         self.closing.store(true, Ordering::Relaxed);
-        // Pairs with the light fence in `finish`: an end that this caller's look at `live` misses
+        // Pairs with the light fence in `note_end`: an end that this caller's look at `live` misses
         // sees `closing`, and tells whoever waits.
         fence::heavy();
     }
@@ -186,9 +187,19 @@ impl Shared {
         spawned.saturating_sub(finished)
     }
 
+    /// A green thread has ended, and the caller has counted it.
+    #[inline(always)]
+    pub(super) fn note_end(&self) {
+        // The count, then the look at `closing`: pairs with the heavy fence in `close`.
+        fence::light();
+        if self.is_closing() {
+            self.note_end_while_closing();
+        }
+    }
+
     /// A green thread has ended while the runtime closes: wakes those who wait for the last.
     #[cold]
-    pub(crate) fn note_end_while_closing(&self) {
+    pub(super) fn note_end_while_closing(&self) {
         fence::full();
         if self.live() != 0 {
             return;
@@ -223,7 +234,7 @@ impl Shared {
     }
 
     /// Tells the monitor and all machines to end, without waiting for them.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         self.set_stopping();
         self.monitor.wake();
         self.spares.stop_sleeping();

@@ -5,6 +5,7 @@ use super::wait::wait;
 use crate::green::Reason;
 use crate::green::wait::Outcome;
 use std::cell::Cell;
+use std::thread::JoinHandle;
 
 impl Shared {
     /// Waits until no green thread is left, or until the deadline; whether none is left.
@@ -31,8 +32,13 @@ impl Shared {
 
     /// Tells all machines and the monitor to end, and waits for their threads. No green thread is
     /// left, and the caller is an OS thread or a green thread of another runtime.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn stop(&self, monitor: Option<JoinHandle<()>>) {
         self.dismiss();
+        // First the monitor: it starts machines, and claims idle processors to empty their caches.
+        if let Some(monitor) = monitor {
+            // The monitor never panics: a panic in the scheduler aborts.
+            let _ = super::blocking(|| monitor.join());
+        }
         // A machine on its way to sleep puts itself on the list only after this: it then sees
         // `is_stopping` itself.
         while self.spares.running() != 0 {
@@ -49,7 +55,7 @@ impl Shared {
         });
         for processor in &self.processors {
             processor.headers.flush();
-            // SAFETY: all machines have ended: nobody holds the processor but this thread.
+            // SAFETY: the monitor and all machines have ended: nobody holds the processor but this thread.
             unsafe { processor.stacks() }.flush();
         }
     }

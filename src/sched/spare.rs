@@ -34,6 +34,8 @@ struct Inner {
     vacant: Vec<Arc<Machine>>,
     /// Machines that sleep.
     sleeping: Vec<Arc<Machine>>,
+    /// Processors for which the monitor is to start a machine; their orderers have claimed them.
+    orders: Vec<u32>,
     /// The threads, joined when the runtime ends.
     threads: Vec<std::thread::JoinHandle<()>>,
 }
@@ -45,6 +47,7 @@ impl Spares {
             all: Vec::new(),
             vacant: Vec::new(),
             sleeping: Vec::new(),
+            orders: Vec::new(),
             threads: Vec::new(),
         };
         Self { inner: Lock::new(Rank(20), inner), running: AtomicU32::new(0) }
@@ -58,6 +61,23 @@ impl Spares {
     /// Takes a machine off the list, to send it one message.
     pub(crate) fn pop(&self) -> Option<Arc<Machine>> {
         self.inner.lock().sleeping.pop()
+    }
+
+    /// As [`pop`](Self::pop); where there is none, leaves an order for one with processor `index`.
+    fn pop_or_order(&self, index: u32) -> Option<Arc<Machine>> {
+        let mut inner = self.inner.lock();
+        let machine = inner.sleeping.pop();
+        if machine.is_none() {
+            inner.orders.push(index);
+        }
+        machine
+    }
+
+    /// Takes an order, and the machine that sleeps by now, if one does.
+    fn take_order(&self) -> Option<(u32, Option<Arc<Machine>>)> {
+        let mut inner = self.inner.lock();
+        let index = inner.orders.pop()?;
+        Some((index, inner.sleeping.pop()))
     }
 
     /// Takes `machine` off the list, by itself; `false`: somebody was first, a message is coming.
@@ -132,14 +152,26 @@ impl Spares {
 }
 
 impl Shared {
-    /// Hands a processor that the caller holds to a sleeping machine, or to a new one.
+    /// Hands a processor that the caller holds to a sleeping machine, or to a new one, which the
+    /// monitor starts.
     ///
     /// The machine counts as searching (`Idle::start_waking` has counted it).
     pub(crate) fn grant(&self, processor: &Processor) {
         processor.counters.wakes.bump();
-        match self.spares.pop() {
+        match self.spares.pop_or_order(processor.index) {
             Some(machine) => machine.parker.send(std::ptr::from_ref(processor) as usize),
-            None => self.grant_to_new(processor),
+            None => self.monitor.wake(),
+        }
+    }
+
+    /// The monitor's part of [`grant`](Self::grant).
+    pub(super) fn fill_orders(&self) {
+        while let Some((index, machine)) = self.spares.take_order() {
+            let processor = &self.processors[index as usize];
+            match machine {
+                Some(machine) => machine.parker.send(std::ptr::from_ref(processor) as usize),
+                None => self.grant_to_new(processor),
+            }
         }
     }
 
@@ -153,9 +185,8 @@ impl Shared {
             let _ = machine.parker.receive(Some(0));
             self.spares.inner.lock().vacant.push(machine);
             self.idle.retire(processor.index, true);
-            // ORDERING: Relaxed; the fence in `poke` orders it before the look at the monitor.
+            // ORDERING: Relaxed; the monitor alone writes and reads it.
             self.starved.store(true, Ordering::Relaxed);
-            self.monitor.poke();
             super::report::no_thread(&error, self.spares.running());
         }
     }
@@ -163,8 +194,7 @@ impl Shared {
     fn start_machine(&self, machine: Arc<Machine>) -> std::io::Result<()> {
         // ORDERING: Relaxed; a count for the dump and the limit.
         let running = self.spares.running.fetch_add(1, Ordering::Relaxed) as usize;
-        // SAFETY: the caller is a machine, a handle or the monitor of this runtime, all of which
-        // keep it alive by a strong count.
+        // SAFETY: the caller is the monitor of this runtime, which keeps it alive by a strong count.
         let shared = unsafe { super::retain(self) };
         let started = if running >= MACHINES_MAX {
             Err(std::io::Error::other(format!("the limit of {MACHINES_MAX} machines is reached")))

@@ -8,6 +8,7 @@ use crate::green::wait::Outcome;
 use crate::green::{Flags, Green, Kind, Phase, Vtable, arena};
 use crate::primitive::fence;
 use crate::processor::Processor;
+use crate::processor::run_queue::Line;
 use crate::stack::{self, StackSize};
 use std::io;
 use std::panic::Location;
@@ -75,7 +76,7 @@ impl Shared {
             Some(processor) => processor.counters.spawned.bump(),
             None => self.external.spawned.add_shared(1),
         }
-        entered.submit_fresh(header);
+        entered.submit(Line::Fresh, header);
         entered.leave();
         Ok(header)
     }
@@ -117,7 +118,7 @@ impl Shared {
         self.furnish(green, order);
         put(&green.stage);
         if self.carriage == Carriage::Machines {
-            self.inject(header);
+            self.inject(Line::Fresh, header);
         }
         Ok(header)
     }
@@ -203,11 +204,7 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
             }
         }
     }
-    // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
-    fence::light();
-    if shared.is_closing() {
-        shared.note_end_while_closing();
-    }
+    shared.note_end();
 }
 
 /// Undoes a spawn whose OS thread could not be started: drops the closure and the thread's own
@@ -215,17 +212,14 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
 pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
     // SAFETY: the caller has a reference of its own.
     let green = unsafe { header.as_ref() };
+    // First, because the closure's destructor is user code and may panic.
+    shared.external.finished.add_shared(1);
+    shared.note_end();
     if let Some(vtable) = green.vtable.get() {
         // SAFETY: the closure lies on the stage, and no thread will run it.
         unsafe { (vtable.drop_closure)(green) };
     }
-    shared.external.finished.add_shared(1);
     if green.join.finish() == Finished::Free {
         super::free_header(header);
-    }
-    // As in `finish_os_thread`: a shutdown may wait for this one.
-    fence::light();
-    if shared.is_closing() {
-        shared.note_end_while_closing();
     }
 }

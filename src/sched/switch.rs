@@ -18,7 +18,6 @@ use crate::green::{Green, Phase, Token};
 use crate::machine::{Machine, Post};
 use crate::own_tls;
 use crate::primitive::abort::rt_abort;
-use crate::primitive::fence;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
@@ -41,7 +40,7 @@ impl<'a> Entered<'a> {
             }
             _ => None,
         };
-        match next {
+        match next.and_then(|next| self.warm(next)) {
             // SAFETY: `next` was popped, so this machine alone may run it; `green` is running
             // here and its post-switch action is noted.
             Some(next) => unsafe { self.switch_to_green(green, next) },
@@ -49,6 +48,20 @@ impl<'a> Entered<'a> {
             None => unsafe { switch_to_root(machine, green) },
         }
         arrive(green)
+    }
+
+    /// Filters out what the root should bind: a first run on a slot without a block. Building one
+    /// calls libc, whose frames would cost the stack that is being left a page more, for as long
+    /// as its green thread is parked.
+    #[inline(always)]
+    fn warm(&self, next: NonNull<Green>) -> Option<NonNull<Green>> {
+        // SAFETY: it was popped, so this machine owns the right to run it.
+        let green = unsafe { next.as_ref() };
+        if green.is_bound() || take_stack(self.processor, green).block_word().is_some() {
+            return Some(next);
+        }
+        self.machine.pending.set(Some(next));
+        None
     }
 
     /// Switches from the green thread `from` to the green thread `to`.
@@ -94,7 +107,8 @@ impl<'a> Entered<'a> {
     #[inline(always)]
     fn prepare(&self, green: &Green) {
         if !green.is_bound() {
-            bind(self.shared, self.processor, green);
+            take_stack(self.processor, green);
+            bind(self.shared, green);
         }
         green.set_phase(Phase::Running);
         if let Some(processor) = self.processor {
@@ -187,6 +201,7 @@ impl Entered<'_> {
         let stack = unsafe { (*green.stack.get()).take() };
         green.flow.end();
         green.thread_pointer.set(0);
+        green.bound.set(false);
         match (stack, self.processor) {
             (Some(stack), Some(processor)) => {
                 // SAFETY: this machine holds the processor, and `give` does not switch.
@@ -205,6 +220,7 @@ impl Entered<'_> {
         }
         if self.machine.locked.get() == Some(ended) {
             self.machine.locked.set(None);
+            self.machine.restore_mask();
         }
         match green.join.finish() {
             Finished::Done => {}
@@ -219,11 +235,7 @@ impl Entered<'_> {
                 }
             }
         }
-        // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
-        fence::light();
-        if self.shared.is_closing() {
-            self.shared.note_end_while_closing();
-        }
+        self.shared.note_end();
     }
 
     /// As `sched::wake`, in the runtime.
@@ -247,16 +259,31 @@ impl Entered<'_> {
     }
 }
 
-/// Binds a stack and a block of thread-locals to a green thread, for its first run.
+/// Redeems the ticket of a green thread for a stack, if that has not been done.
+#[inline(always)]
+fn take_stack<'a>(processor: Option<&Processor>, green: &'a Green) -> &'a stack::Stack {
+    // SAFETY: the stack is the carrier's.
+    let place = unsafe { &mut *green.stack.get() };
+    place.get_or_insert_with(|| {
+        // SAFETY: the ticket is the carrier's.
+        let ticket = unsafe { (*green.ticket.get()).take() };
+        let Some(ticket) = ticket else {
+            rt_abort!("sched: a green thread without a stack ticket")
+        };
+        match processor {
+            // SAFETY: the caller holds the processor, and `take` does not switch.
+            Some(processor) => unsafe { processor.stacks() }.take(ticket),
+            None => stack::take_global(ticket),
+        }
+    })
+}
+
+/// Binds a green thread to the stack it has: a block of thread-locals, a first frame.
 #[inline(never)]
-fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
-    // SAFETY: the ticket is the carrier's.
-    let ticket = unsafe { (*green.ticket.get()).take() };
-    let Some(ticket) = ticket else { rt_abort!("sched: a green thread without a stack ticket") };
-    let stack = match processor {
-        // SAFETY: the caller holds the processor, and `take` does not switch.
-        Some(processor) => unsafe { processor.stacks() }.take(ticket),
-        None => stack::take_global(ticket),
+fn bind(shared: &Shared, green: &Green) {
+    // SAFETY: the stack is the carrier's.
+    let Some(stack) = (unsafe { (*green.stack.get()).as_ref() }) else {
+        rt_abort!("sched: a green thread without a stack")
     };
     let block = match stack.block_word() {
         Some(_) => {
@@ -290,8 +317,7 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
     unsafe { *green.context.get() = context };
     green.flow.begin(stack.bottom(), block.stack_top());
     green.thread_pointer.set(thread_pointer);
-    // SAFETY: the stack is the carrier's.
-    unsafe { *green.stack.get() = Some(stack) };
+    green.bound.set(true);
 }
 
 /// The first frame of Rust on a green thread's stack.

@@ -12,6 +12,7 @@ use crate::green::wait::{Claim, Outcome, Sequence};
 use crate::green::{Green, Kind, Reason, Token};
 use crate::machine::Post;
 use crate::primitive::tls;
+use crate::processor::run_queue::Line;
 use crate::sys::clock::now_ns;
 use crate::sys::futex;
 use std::ptr::NonNull;
@@ -135,7 +136,7 @@ pub(crate) fn ready_elsewhere(green: NonNull<Green>) {
     // SAFETY: it lives now; the count keeps it alive until the wake below is done, by when the
     // green thread may long have ended.
     let shared = unsafe { super::retain(shared) };
-    shared.inject(green);
+    shared.inject(Line::Ready, green);
 }
 
 /// The header of the running thread; an OS thread gets one at its first wait.
@@ -153,11 +154,12 @@ fn adopt() -> &'static Green {
     let header: &'static Green = unsafe { &*green.as_ptr() };
     header.kind.set(Kind::Thread);
     header.id.set(crate::processor::Processor::next_id_global());
-    header.join.reset(1);
     let name = std::thread::current().name().map(std::sync::Arc::from);
     // SAFETY: the header is not shared yet.
     unsafe { *header.name.get() = name };
     header.set_phase(crate::green::Phase::Running);
+    // Last: from here on the dump may look at it.
+    header.join.reset(1);
     tls::set_current(green.as_ptr().cast());
     tls::at_thread_exit(abandon);
     header

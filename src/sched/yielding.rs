@@ -44,7 +44,7 @@ impl Entered<'_> {
         if tick.is_multiple_of(super::find::POLL_INTERVAL) {
             self.poll(processor);
         }
-        processor.queue.is_empty() && self.shared.injector.is_empty()
+        processor.queue.is_empty() && self.shared.injectors.is_empty()
     }
 }
 

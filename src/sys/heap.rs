@@ -35,7 +35,8 @@ pub(crate) fn peek(address: usize, words: &mut [usize]) -> bool {
     // SAFETY: the kernel writes at most `bytes` bytes to `words`; it checks the other address.
     let copied =
         unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) };
-    copied == bytes as isize || (copied == -1 && peek_by_pipe(address, words))
+    let refused = copied == -1 && matches!(super::futex::errno(), libc::ENOSYS | libc::EPERM);
+    copied == bytes as isize || (refused && peek_by_pipe(address, words))
 }
 
 /// As [`peek`], where a sandbox or an emulator refuses to read a process's memory: what is written

@@ -138,6 +138,34 @@ pub(crate) fn raise_again(signal: libc::c_int) {
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
 }
 
+/// Which signals an OS thread does not take for now.
+#[derive(Clone, Copy)]
+pub(crate) struct Mask(libc::sigset_t);
+
+impl Mask {
+    /// The calling OS thread's.
+    pub(crate) fn current() -> Self {
+        let mut present = Action::default().0.sa_mask;
+        // SAFETY: `present` is a valid place; a null new mask changes nothing.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut present) };
+        Self(present)
+    }
+
+    /// Makes it the calling OS thread's.
+    pub(crate) fn set(&self) {
+        // SAFETY: a valid set; the old mask is not asked for. It cannot fail.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
+        };
+    }
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mask")
+    }
+}
+
 /// What a handler was told about a signal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {

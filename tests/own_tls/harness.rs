@@ -144,6 +144,10 @@ pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
 
 /// Compiles C to a shared object in a directory of this process; `None` without a compiler.
 pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    if cfg!(target_feature = "crt-static") {
+        eprintln!("note: skipped, a static program loads no modules");
+        return None;
+    }
     let directory = std::env::temp_dir().join(format!("gthread-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
     let object = directory.join(format!("lib{name}.so"));

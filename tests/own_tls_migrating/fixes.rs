@@ -92,6 +92,9 @@ fn blocks_keep_libcs_words_where_they_cannot_be_lent() {
     if std::env::var_os("GTHREAD_TEST_ALONE").is_some() {
         return;
     }
+    if cfg!(target_feature = "crt-static") {
+        return;
+    }
     let setting = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
     for test in [
         "locals::a_used_slot_starts_afresh",

@@ -95,7 +95,7 @@ pub(crate) fn spawn(body: impl FnOnce() + Send + 'static) {
     let (bottom, top) = (slot.bottom, slot.block.stack_top());
     unsafe { (*green).context = arch::prepare(bottom, top, entry, green.cast()) };
     let tp = slot.block.thread_pointer();
-    let offset = own_tls::support().expect("supported here").local_offset();
+    let offset = tls::local_offset(arch::thread_pointer());
     unsafe { tls::write(tp, offset, green.cast(), 0) };
     own_tls::on_machine(|| push(GreenPtr(green)));
 }
@@ -169,7 +169,7 @@ fn machine(number: usize) {
         tp: arch::thread_pointer(),
         ended: std::cell::Cell::new(false),
     };
-    let offset = own_tls::support().expect("supported here").local_offset();
+    let offset = tls::local_offset(arch::thread_pointer());
     while let Some(GreenPtr(green)) = next(number) {
         unsafe {
             (*green).machine = &raw const machine;

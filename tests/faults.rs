@@ -1,0 +1,361 @@
+//! The system refuses: memory, guards, threads, signal stacks. Errors are told, nobody hangs, and
+//! the runtime stays usable.
+//!
+//! A plan of faults is process-wide, so each test runs in a process of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
+#![cfg(feature = "fault-injection")]
+
+mod common;
+
+use common::{assert_died_of, assert_passed, errors_of, in_child, is_child, runtime, watch};
+use gthread::{BuildErrorKind, Builder, Fault, Runtime, clear_faults, faults_seen, plan_faults};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Runs `body` in a process of its own; what it wrote on standard error.
+fn alone(name: &'static str, body: fn()) -> String {
+    if is_child(name) {
+        let _dog = watch(name);
+        body();
+        return String::new();
+    }
+    let output = in_child(name, &[]);
+    assert_passed(&output);
+    errors_of(&output)
+}
+
+/// Waits for a thing that happens soon, in other threads.
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Parks green threads with stacks of many sizes until one cannot be spawned, or there are
+/// `limit`; then wakes and joins all. The error, if there was one.
+fn park_until_refused(runtime: &Runtime, limit: usize) -> Option<std::io::Error> {
+    let sizes = [64 << 10, 256 << 10, 1 << 20, 16 << 20];
+    runtime.run(|| {
+        let mut parked = Vec::new();
+        let mut refused = None;
+        for i in 0..limit {
+            match Builder::new().stack_size(sizes[i % sizes.len()]).spawn(gthread::park) {
+                Ok(handle) => parked.push(handle),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+            if i % 7 == 0 {
+                gthread::yield_now();
+            }
+        }
+        for handle in parked {
+            handle.thread().unpark();
+            handle.join().unwrap();
+        }
+        refused
+    })
+}
+
+/// Fails unless the runtime does what runtimes do.
+fn assert_usable(runtime: &Runtime) {
+    assert_eq!(runtime.run(|| gthread::spawn(|| 5).join().unwrap()), 5);
+    assert!(park_until_refused(runtime, 100).is_none());
+}
+
+#[test]
+fn no_memory_at_any_mapping_is_an_error_of_spawn_and_the_runtime_stays_usable() {
+    // A process for each: mappings are kept from runtime to runtime.
+    let name = "no_memory_at_any_mapping_is_an_error_of_spawn_and_the_runtime_stays_usable";
+    if is_child(name) {
+        let _dog = watch(name);
+        let number = |name| std::env::var(name).unwrap().parse().unwrap();
+        let runtime = runtime(2);
+        plan_faults(Fault::Mmap, number("FIRST"), number("COUNT"), libc::ENOMEM);
+        for _ in 0..3 {
+            if let Some(error) = try_to_park_many(&runtime) {
+                assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                println!("refused: {error}");
+            }
+        }
+        clear_faults();
+        assert_usable(&runtime);
+        runtime.shutdown();
+        return;
+    }
+    let mut refusals = 0;
+    for first in 0..10_u64 {
+        for count in [1, u64::MAX] {
+            let (first, count) = (first.to_string(), count.to_string());
+            let output = in_child(name, &[("FIRST", &first), ("COUNT", &count)]);
+            assert_passed(&output);
+            refusals += String::from_utf8_lossy(&output.stdout).matches("refused").count();
+        }
+    }
+    println!("{refusals} spawns were refused");
+    assert!(refusals >= 10, "the plans made next to nothing fail");
+}
+
+/// [`park_until_refused`], on a runtime whose first stack may be the one that is refused.
+fn try_to_park_many(runtime: &Runtime) -> Option<std::io::Error> {
+    match Builder::new().spawn_on(runtime, || ()) {
+        Ok(handle) => handle.join().unwrap(),
+        Err(error) => return Some(error),
+    }
+    let parked = std::panic::AssertUnwindSafe(|| park_until_refused(runtime, 600));
+    // `run` itself panics where it gets no stack.
+    std::panic::catch_unwind(parked).unwrap_or_else(|_| Some(ErrorKind::OutOfMemory.into()))
+}
+
+#[test]
+fn a_runtime_without_memory_from_the_start_is_an_error_of_spawn() {
+    alone("a_runtime_without_memory_from_the_start_is_an_error_of_spawn", || {
+        common::silence_panics_on_purpose();
+        plan_faults(Fault::Mmap, 0, u64::MAX, libc::ENOMEM);
+        match Runtime::builder().processors(1).build() {
+            Err(error) => assert_eq!(error.kind(), BuildErrorKind::System),
+            Ok(runtime) => {
+                let error = Builder::new().spawn_on(&runtime, || ()).err().expect("no memory");
+                assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                let run = std::panic::AssertUnwindSafe(|| runtime.run(|| ()));
+                assert!(std::panic::catch_unwind(run).is_err());
+                clear_faults();
+                assert_usable(&runtime);
+            }
+        }
+        clear_faults();
+        assert_usable(&runtime(1));
+    });
+}
+
+#[test]
+fn guards_that_cannot_be_had_one_way_are_had_another() {
+    alone("guards_that_cannot_be_had_one_way_are_had_another", || {
+        plan_faults(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
+        let first = runtime(2);
+        assert!(park_until_refused(&first, 300).is_none());
+        plan_faults(Fault::Poison, 0, u64::MAX, libc::EPERM);
+        let second = runtime(2);
+        assert!(park_until_refused(&second, 300).is_none());
+        first.shutdown();
+        second.shutdown();
+    });
+}
+
+#[test]
+fn no_guard_at_all_is_an_error_of_spawn() {
+    alone("no_guard_at_all_is_an_error_of_spawn", || {
+        plan_faults(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
+        plan_faults(Fault::Poison, 0, u64::MAX, libc::EPERM);
+        plan_faults(Fault::Protect, 0, u64::MAX, libc::ENOMEM);
+        let runtime = runtime(1);
+        let error = Builder::new().spawn_on(&runtime, || ()).err().expect("no guard");
+        println!("{error}");
+        assert!(error.to_string().contains("map_count") || error.raw_os_error().is_some());
+        clear_faults();
+        assert_usable(&runtime);
+        runtime.shutdown();
+    });
+}
+
+#[test]
+fn memory_that_cannot_be_given_back_is_kept() {
+    alone("memory_that_cannot_be_given_back_is_kept", || {
+        plan_faults(Fault::DontNeed, 0, u64::MAX, libc::EINVAL);
+        for _ in 0..5 {
+            let runtime = runtime(2);
+            assert_usable(&runtime);
+            runtime.shutdown();
+        }
+    });
+}
+
+#[test]
+fn a_monitor_that_cannot_be_started_is_an_error_of_build() {
+    alone("a_monitor_that_cannot_be_started_is_an_error_of_build", || {
+        plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+        let error = Runtime::builder().processors(1).build().err().expect("no thread");
+        assert_eq!(error.kind(), BuildErrorKind::System);
+        assert!(error.to_string().contains("cannot start a runtime"), "{error}");
+        clear_faults();
+        assert_usable(&runtime(1));
+    });
+}
+
+#[test]
+fn a_first_machine_that_cannot_be_started_is_started_later() {
+    let text = alone("a_first_machine_that_cannot_be_started_is_started_later", || {
+        for processors in [1, 4] {
+            let runtime = runtime(processors);
+            plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+            let handles: Vec<_> = (0..10).map(|i| runtime.spawn(move || i)).collect();
+            // It is tried again and again, also when all has been quiet for long.
+            eventually("it tries again", || faults_seen(Fault::ThreadSpawn) >= 20);
+            assert!(handles.iter().all(|handle| !handle.is_finished()));
+            eventually("there is none", || gthread::inspect::metrics().machines == 0);
+            clear_faults();
+            for (i, handle) in handles.into_iter().enumerate() {
+                assert_eq!(handle.join().unwrap(), i);
+            }
+            runtime.shutdown();
+        }
+    });
+    if !text.is_empty() {
+        assert_eq!(text.matches("no further machine can be started").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_runtime_that_never_got_a_machine_can_be_shut_down() {
+    alone("a_runtime_that_never_got_a_machine_can_be_shut_down", || {
+        let runtime = runtime(2);
+        plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+        let handle = runtime.spawn(|| 5);
+        let survivors = runtime.shutdown_timeout(Duration::from_millis(20));
+        assert_eq!(survivors.len(), 1, "{survivors:?}");
+        drop(runtime);
+        clear_faults();
+        assert_eq!(handle.join().unwrap(), 5, "it goes on when it can");
+    });
+}
+
+/// Everything that one machine alone can do, on a runtime with more processors.
+fn work_that_one_machine_can_do(runtime: &Runtime) {
+    let done = Arc::new(AtomicU64::new(0));
+    runtime.run(|| {
+        let handles: Vec<_> = (0..100)
+            .map(|i| {
+                let done = done.clone();
+                gthread::spawn(move || {
+                    match i % 6 {
+                        0 => gthread::sleep(Duration::from_micros(200)),
+                        1 => std::thread::sleep(Duration::from_micros(500)),
+                        2 => gthread::blocking(|| std::thread::sleep(Duration::from_micros(300))),
+                        3 => gthread::spawn(gthread::yield_now).join().unwrap(),
+                        4 => gthread::park_timeout(Duration::from_micros(200)),
+                        _ => (0..10).for_each(|_| gthread::yield_now()),
+                    }
+                    done.fetch_add(1, Ordering::AcqRel);
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+    assert_eq!(done.load(Ordering::Acquire), 100);
+}
+
+#[test]
+fn a_runtime_goes_on_with_the_machines_it_has() {
+    alone("a_runtime_goes_on_with_the_machines_it_has", || {
+        for machines in [1, 2, 3] {
+            let runtime = runtime(4);
+            // One at a time, so that none is started beyond the plan.
+            plan_faults(Fault::ThreadSpawn, machines, u64::MAX, libc::EAGAIN);
+            (0..5).for_each(|_| work_that_one_machine_can_do(&runtime));
+            // An attempt counts while it is made.
+            let machines_now = || gthread::inspect::metrics().machines;
+            eventually("no more than planned", || machines_now() <= machines);
+            clear_faults();
+            // And takes more when it can have them: these need two at once.
+            runtime.run(|| {
+                let (sender, receiver) = std::sync::mpsc::sync_channel(0);
+                let child = gthread::spawn(move || sender.send(5).unwrap());
+                assert_eq!(receiver.recv(), Ok(5));
+                child.join().unwrap();
+            });
+            runtime.shutdown();
+        }
+    });
+}
+
+#[test]
+fn no_os_thread_to_stand_in_is_an_error_of_spawn() {
+    // Here the thread is std's own, so the limit is a real one: of address space.
+    alone("no_os_thread_to_stand_in_is_an_error_of_spawn", || {
+        let runtime = Runtime::builder().os_threads(true).build().unwrap();
+        let count = common::Count::default();
+        limit_address_space(Some(512 << 20));
+        let value = count.one();
+        let spawned = Builder::new().stack_size(1 << 30).spawn_on(&runtime, move || drop(value));
+        let error = spawned.err().expect("no room for such a stack");
+        limit_address_space(None);
+        assert_eq!(count.alive(), 0, "{error}");
+        assert_eq!(runtime.run(|| gthread::spawn(|| 5).join().unwrap()), 5);
+        assert!(runtime.shutdown_timeout(Duration::from_secs(20)).is_empty());
+    });
+}
+
+#[test]
+fn a_real_limit_of_address_space_is_an_error_of_spawn() {
+    alone("a_real_limit_of_address_space_is_an_error_of_spawn", || {
+        let runtime = runtime(2);
+        work_that_one_machine_can_do(&runtime);
+        for _ in 0..3 {
+            limit_address_space(Some(600 << 20));
+            let error = park_until_refused(&runtime, 20_000).expect("the limit is reached");
+            limit_address_space(None);
+            println!("{error}");
+            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+            assert_usable(&runtime);
+        }
+        runtime.shutdown();
+    });
+}
+
+/// Limits the address space to what is in use and `more_bytes`, or takes the limit away.
+fn limit_address_space(more_bytes: Option<u64>) {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+    let bytes = more_bytes.map_or(libc::RLIM_INFINITY, |more| pages * 4_096 + more);
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the kernel reads the limit.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+}
+
+#[test]
+fn a_machine_without_a_signal_stack_works_and_still_dies_of_an_overflow() {
+    /// Goes down until the stack ends.
+    #[inline(never)]
+    fn descend(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 64]);
+        if std::hint::black_box(depth) == u64::MAX { 0 } else { descend(depth + 1) + frame[63] }
+    }
+    let name = "a_machine_without_a_signal_stack_works_and_still_dies_of_an_overflow";
+    if is_child(name) {
+        let _dog = watch(name);
+        plan_faults(Fault::SignalStack, 0, u64::MAX, libc::ENOMEM);
+        let runtime = runtime(2);
+        assert_usable(&runtime);
+        println!("usable");
+        runtime.run(|| descend(0));
+        return;
+    }
+    let output = in_child(name, &[]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("usable"), "{output:?}");
+    // std's own signal stack of the thread serves as well.
+    assert_died_of(&output, libc::SIGABRT);
+    assert!(errors_of(&output).contains("has overflowed its stack"), "{output:?}");
+}
+
+#[test]
+fn a_refused_signal_action_is_an_error_of_build_or_goes_without_reports() {
+    alone("a_refused_signal_action_is_an_error_of_build_or_goes_without_reports", || {
+        plan_faults(Fault::SignalAction, 0, u64::MAX, libc::EINVAL);
+        match Runtime::builder().processors(1).build() {
+            Err(error) => assert_eq!(error.kind(), BuildErrorKind::System),
+            Ok(runtime) => assert_usable(&runtime),
+        }
+        clear_faults();
+        assert_usable(&runtime(1));
+    });
+}
