@@ -158,7 +158,7 @@ fn every_kind_of_end_and_wait_leaves_nothing() {
                     parked.thread().unpark();
                     parked.join().unwrap();
                     gthread::scope(|s| {
-                        std::mem::forget(s.spawn(|| ()));
+                        s.spawn(|| ());
                         s.spawn(|| gthread::sleep(Duration::from_micros(5)));
                     });
                     let pinned = gthread::Builder::new().pinned().spawn(gthread::yield_now);
