@@ -5,4 +5,6 @@
 
 mod class;
 mod geometry;
+#[cfg(not(loom))]
+mod page_heap;
 mod remote;

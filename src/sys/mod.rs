@@ -6,3 +6,4 @@
 pub(crate) mod clock;
 pub(crate) mod futex;
 pub(crate) mod membarrier;
+pub(crate) mod pages;
