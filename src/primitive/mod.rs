@@ -10,3 +10,5 @@ pub(crate) mod fence;
 pub(crate) mod lock;
 #[cfg(not(loom))]
 pub(crate) mod tls;
+#[cfg(not(loom))]
+pub(crate) mod tls_alloc;

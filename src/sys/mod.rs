@@ -7,3 +7,4 @@ pub(crate) mod clock;
 pub(crate) mod futex;
 pub(crate) mod membarrier;
 pub(crate) mod pages;
+pub(crate) mod thread_end;
