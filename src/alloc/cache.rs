@@ -15,6 +15,7 @@ use std::ptr::{NonNull, null_mut};
 
 use super::central;
 use super::class::{COUNT, Class, DIRECT_MAX};
+use super::scavenger;
 use super::span::{Owned, Span};
 
 /// The bytes that may stay in empty current spans.
@@ -115,8 +116,8 @@ impl Cache {
         std::ptr::eq(self, &DEAD_CACHE.0)
     }
 
-    /// A block for a size of at most [`DIRECT_MAX`] and an alignment of at most 8, if the current
-    /// span has one ready.
+    /// A block for a size and alignment that are [`direct`](super::class::is_direct), if the
+    /// current span has one ready.
     #[inline(always)]
     pub(crate) fn pop_direct(&self, size: usize) -> Option<(Owned, NonNull<u8>)> {
         debug_assert!(size <= DIRECT_MAX);
@@ -140,6 +141,9 @@ impl Cache {
         self.slow_calls.set(calls);
         if calls.is_multiple_of(SLOW_CALLS_PER_REAP) {
             self.reap(class);
+        }
+        if calls.is_multiple_of(scavenger::SLOW_CALLS_PER_LOOK) {
+            scavenger::look();
         }
         let bin = &self.bins[class.index()];
         loop {
@@ -168,16 +172,9 @@ impl Cache {
         }
     }
 
-    /// Frees a block of a span this cache owns.
-    ///
-    /// # Safety
-    /// - This cache owns the span, and `block` is a block of it that is out.
-    #[inline(always)]
-    pub(crate) unsafe fn push(&self, span: Owned, block: NonNull<u8>) {
-        // SAFETY: the caller's clauses.
-        if unsafe { span.push_local(block) } {
-            self.emptied(span);
-        }
+    /// Whether a span of others could be adopted.
+    pub(crate) fn has_room(&self, class: Class) -> bool {
+        self.bins[class.index()].adopted.get() < ADOPTED_MAX
     }
 
     /// Takes over a span that the caller owns by a claim, with free blocks: a partial span.
@@ -186,7 +183,7 @@ impl Cache {
         let bin = &self.bins[class.index()];
         let foreign = span.origin().get() != self.address();
         if foreign {
-            if bin.adopted.get() >= ADOPTED_MAX {
+            if !self.has_room(class) {
                 return false;
             }
             bin.adopted.set(bin.adopted.get() + 1);
@@ -249,9 +246,7 @@ impl Cache {
 
     /// The span's last block has come back: keeps the span if it is the current one and cheap
     /// to keep, else returns it.
-    #[cold]
-    #[inline(never)]
-    fn emptied(&self, span: Owned) {
+    pub(crate) fn emptied(&self, span: Owned) {
         if span.retired().get() {
             return;
         }

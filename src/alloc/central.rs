@@ -2,7 +2,7 @@
 //!
 //! Doubly linked lists under eight locks (class modulo 8): a span passes through here when a
 //! thread ends or gives spans up, a claim saves making a span, and blocks never pass through.
-//! Steps 3, 4 and 5 of `README.md`, "The remote word", are the three functions below.
+//! Steps 3, 4, 5 and 7 of `README.md`, "The remote word", are functions below.
 //!
 //! Rejected: a bitmap of abandoned spans per class claimed by compare-and-swap (mimalloc 3): a
 //! bit for each granule and class, for an operation that is rare and as often as not is followed
@@ -10,7 +10,7 @@
 
 use super::class::{COUNT, Class};
 use super::geometry::{GRANULE, GRANULE_PAGES, PAGE};
-use super::page_heap::HEAP;
+use super::page_heap::{self, HEAP};
 use super::remote::Listing;
 use super::span::{Kind, Owned, Span};
 use crate::primitive::lock::{Guard, Lock, Rank};
@@ -109,9 +109,15 @@ pub(crate) fn return_claimed(span: Owned, class: Class) {
     return_span(span, class);
 }
 
+/// Step 7: a free has claimed a listed span to adopt it, `out` blocks of which are out.
+pub(crate) fn adopt_claimed(span: Owned, class: Class, out: u32) {
+    lock(class).unlink(class, span.span());
+    span.remote().settle(span.used(), out);
+}
+
 /// Makes a new span, owned by the caller; `None` when memory is out.
 pub(crate) fn make_span(class: Class) -> Option<Owned> {
-    let run = HEAP.lock().take(class.span_granules() * GRANULE_PAGES, 1)?;
+    let run = page_heap::take(class.span_granules() * GRANULE_PAGES, 1)?;
     // SAFETY: a run of the page heap lies in an opened window.
     let span = unsafe { Span::of(run.address) };
     // SAFETY: the run was just taken, nobody else knows the span.

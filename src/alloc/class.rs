@@ -22,7 +22,14 @@ pub(crate) const SMALL_MAX: usize = 32 << 10;
 pub(crate) const COUNT: usize = 80;
 
 /// The largest size that the cache finds by its table of eighths, without computing a class.
-pub(crate) const DIRECT_MAX: usize = 1024;
+pub(crate) const DIRECT_MAX: usize = 2048;
+
+/// Whether the table of eighths serves a size and an alignment: size below [`DIRECT_MAX`] and
+/// alignment at most 8, in one comparison.
+#[inline(always)]
+pub(crate) const fn is_direct(size: usize, align: usize) -> bool {
+    size | (align * (DIRECT_MAX / 16)) < DIRECT_MAX
+}
 
 /// One of the [`COUNT`] size classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +152,16 @@ mod tests {
         }
         assert_eq!(Class::of(SMALL_MAX + 1, 1), None);
         assert_eq!(Class::of(1, SMALL_MAX * 2), None);
+    }
+
+    #[test]
+    fn direct_means_small_and_aligned_to_at_most_8() {
+        for size in [0, 1, 8, 1000, DIRECT_MAX - 1, DIRECT_MAX, DIRECT_MAX + 1, 1 << 40] {
+            for shift in 0..40 {
+                let direct = size < DIRECT_MAX && shift <= 3;
+                assert_eq!(is_direct(size, 1 << shift), direct, "{size}, 2^{shift}");
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use super::cache::{Cache, or_null};
 use super::central;
-use super::class::{Class, DIRECT_MAX};
+use super::class::{Class, is_direct};
 use super::large::{self, Contents};
 use super::remote::Freed;
 use super::span::{Kind, Owned, Span};
@@ -51,13 +51,12 @@ unsafe impl GlobalAlloc for GthreadAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let cache = thread::cache();
-        if layout.size() <= DIRECT_MAX
-            && layout.align() <= 8
+        if is_direct(layout.size(), layout.align())
             && let Some((_, block)) = cache.pop_direct(layout.size())
         {
             return block.as_ptr();
         }
-        allocate_general(cache, layout)
+        allocate_general(layout.size(), layout.align())
     }
 
     #[inline]
@@ -72,16 +71,18 @@ unsafe impl GlobalAlloc for GthreadAlloc {
             let span = unsafe { Owned::assume(span) };
             // SAFETY: the block is the caller's to free, and its span is this one: only the first
             // granule of a span ever has an owner.
-            unsafe { cache.push(span, block) };
+            if unsafe { span.push_local(block) } {
+                emptied(span);
+            }
         } else {
             // SAFETY: the caller's contract.
-            unsafe { free_slow(cache, span, block) };
+            unsafe { free_slow(block) };
         }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        allocate_zeroed(layout)
+        allocate_zeroed(layout.size(), layout.align())
     }
 
     #[inline]
@@ -89,16 +90,20 @@ unsafe impl GlobalAlloc for GthreadAlloc {
         // SAFETY: by the contract of `realloc` the block is one of ours, so it is not null.
         let block = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: the caller's contract.
-        unsafe { reallocate(block, layout, size) }
+        unsafe { reallocate(block, layout.size(), layout.align(), size) }
     }
 }
 
 /// Everything but the fast path: other classes, empty spans, large blocks.
+///
+/// `extern "C"`, as all that the fast paths call: such a function does not unwind (a panic in it
+/// aborts), so the callers jump to it and save no register.
 #[inline(never)]
-fn allocate_general(cache: &'static Cache, layout: Layout) -> *mut u8 {
-    match Class::of(layout.size(), layout.align()) {
+extern "C" fn allocate_general(size: usize, align: usize) -> *mut u8 {
+    let cache = thread::cache();
+    match Class::of(size, align) {
         Some(class) => or_null(cache.pop(class).or_else(|| pop_slow(cache, class))),
-        None => large::allocate(layout.size(), layout.align(), Contents::Any),
+        None => large::allocate(size, align, Contents::Any),
     }
 }
 
@@ -116,9 +121,9 @@ fn pop_slow(cache: &'static Cache, class: Class) -> Option<(Owned, NonNull<u8>)>
 }
 
 #[inline(never)]
-fn allocate_zeroed(layout: Layout) -> *mut u8 {
-    let Some(class) = Class::of(layout.size(), layout.align()) else {
-        return large::allocate(layout.size(), layout.align(), Contents::Zero);
+extern "C" fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
+    let Some(class) = Class::of(size, align) else {
+        return large::allocate(size, align, Contents::Zero);
     };
     let cache = thread::cache();
     let Some((span, block)) = cache.pop(class).or_else(|| pop_slow(cache, class)) else {
@@ -126,19 +131,31 @@ fn allocate_zeroed(layout: Layout) -> *mut u8 {
     };
     // An orphan's span may be in other hands by now: its flag says nothing to us.
     let is_zero = span.is_owned_by(cache.address()) && span.is_popped_zero();
-    let bytes = if is_zero { layout.size().min(size_of::<usize>()) } else { layout.size() };
-    // SAFETY: the block has at least the layout's size and is the caller's alone.
+    let bytes = if is_zero { size.min(size_of::<usize>()) } else { size };
+    // SAFETY: the block has at least `size` bytes and is the caller's alone.
     unsafe { block.as_ptr().write_bytes(0, bytes) };
     block.as_ptr()
+}
+
+/// The running thread's span has become empty by a free.
+#[cold]
+#[inline(never)]
+extern "C" fn emptied(span: Owned) {
+    if !span.retired().get() {
+        thread::cache().emptied(span);
+    }
 }
 
 /// Frees a block whose header names another owner than the running thread's cache.
 ///
 /// # Safety
-/// - `block` is live and ends here; `span` is the header of its granule.
+/// - `block` is live and ends here.
 #[cold]
 #[inline(never)]
-unsafe fn free_slow(cache: &'static Cache, span: &'static Span, block: NonNull<u8>) {
+unsafe extern "C" fn free_slow(block: NonNull<u8>) {
+    let cache = thread::cache();
+    // SAFETY: every live block has a header (Inv. Header).
+    let span = unsafe { Span::of(block.as_ptr() as usize) };
     if !span.is_sealed() {
         abort_invalid(block, "not an address of this allocator");
     }
@@ -154,7 +171,9 @@ unsafe fn free_slow(cache: &'static Cache, span: &'static Span, block: NonNull<u
                 // SAFETY: this thread's cache owns the span (Inv. Me).
                 let span = unsafe { Owned::assume(span) };
                 // SAFETY: the block is the caller's to free, and its span is this one.
-                unsafe { cache.push(span, block) };
+                if unsafe { span.push_local(block) } {
+                    cache.emptied(span);
+                }
             } else {
                 // SAFETY: the caller's clauses; a small span's first granule.
                 unsafe { free_remote(cache, span, class, block) };
@@ -186,7 +205,8 @@ unsafe fn free_remote(
     if !(address - span.address()).is_multiple_of(class.block_bytes()) {
         abort_invalid(block, "not the start of a block");
     }
-    let freed = span.remote().free(span.slot_of(address), |next| {
+    let wanted = cache.is_live() && cache.has_room(class);
+    let freed = span.remote().free(span.slot_of(address), wanted, |next| {
         // SAFETY: the block is free by the caller's word, and nobody knows it before the push.
         unsafe { span.link(block, next) };
     });
@@ -195,14 +215,17 @@ unsafe fn free_remote(
     }
     // SAFETY: both kinds of claim make this thread the owner (Inv. Owner).
     let span = unsafe { Owned::assume(span) };
-    if freed == Freed::ClaimedLast {
+    match freed {
+        Freed::Pushed => return,
         // The block in hand was the last one out: nothing is kept of the span.
-        central::return_claimed(span, class);
-        return;
+        Freed::ClaimedLast => return central::return_claimed(span, class),
+        Freed::ClaimedListed { out } => central::adopt_claimed(span, class, out),
+        Freed::ClaimedFull => {}
     }
-    // SAFETY: the block is one of this span and is out. A span has at least eight blocks, all of
-    // them out before this one (Inv. FullIsFull), so it does not become empty.
-    let _not_empty = unsafe { span.push_local(block) };
+    // SAFETY: the block is one of this span and is out. It is not the only one: a full span has
+    // at least eight blocks out (Inv. FullIsFull), a listed one was claimed with two or more.
+    let is_empty = unsafe { span.push_local(block) };
+    debug_assert!(!is_empty);
     if !(cache.is_live() && cache.adopt(span, class)) {
         central::list(span, class);
     }
@@ -211,7 +234,12 @@ unsafe fn free_remote(
 /// # Safety
 /// - As `GlobalAlloc::realloc`.
 #[inline(never)]
-unsafe fn reallocate(block: NonNull<u8>, layout: Layout, size: usize) -> *mut u8 {
+unsafe extern "C" fn reallocate(
+    block: NonNull<u8>,
+    old_size: usize,
+    align: usize,
+    size: usize,
+) -> *mut u8 {
     // SAFETY: every live block has a header (Inv. Header).
     let span = unsafe { Span::of(block.as_ptr() as usize) };
     match span.kind() {
@@ -228,7 +256,7 @@ unsafe fn reallocate(block: NonNull<u8>, layout: Layout, size: usize) -> *mut u8
         }
         Kind::Large(pages) => {
             // SAFETY: the header of the live block; the caller gives up what is behind `size`.
-            if Class::of(size, layout.align()).is_none()
+            if Class::of(size, align).is_none()
                 // SAFETY: as above.
                 && unsafe { large::resize(span, pages, size) }
             {
@@ -237,13 +265,15 @@ unsafe fn reallocate(block: NonNull<u8>, layout: Layout, size: usize) -> *mut u8
         }
         Kind::Huge => {
             // SAFETY: the header of the live block, whose alignment is the layout's.
-            let moved = unsafe { large::resize_huge(span, block, layout.align(), size) };
+            let moved = unsafe { large::resize_huge(span, block, align, size) };
             if !moved.is_null() {
                 return moved;
             }
         }
         Kind::Free => abort_invalid(block, "realloc of a block that was freed"),
     }
+    // SAFETY: the caller's contract: the old layout is valid.
+    let layout = unsafe { Layout::from_size_align_unchecked(old_size, align) };
     // SAFETY: the caller's contract: `size` is not 0 and does not overflow when rounded up.
     unsafe { move_block(block, layout, size) }
 }

@@ -11,7 +11,7 @@
 use std::ptr::{NonNull, null_mut};
 
 use super::geometry::{ALIGN_MAX, GRANULE, LARGE_MAX, PAGE, WINDOW};
-use super::page_heap::HEAP;
+use super::page_heap::{self, HEAP};
 use super::span::{Kind, Span};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::sys::pages;
@@ -47,7 +47,7 @@ pub(crate) fn allocate(size: usize, align: usize, contents: Contents) -> *mut u8
         return allocate_huge(size, align);
     }
     let pages = size.div_ceil(PAGE).max(1);
-    let Some(run) = HEAP.lock().take(pages, align.div_ceil(GRANULE)) else {
+    let Some(run) = page_heap::take(pages, align.div_ceil(GRANULE)) else {
         return null_mut();
     };
     // SAFETY: a run of the page heap lies in an opened window.

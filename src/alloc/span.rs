@@ -171,6 +171,7 @@ impl Span {
     }
 
     /// Blocks out: exact for the owner, a moment of the past for others.
+    #[inline(always)]
     pub(crate) fn used(&self) -> u32 {
         // ORDERING: Relaxed; see above.
         self.used.load(Ordering::Relaxed)
@@ -231,6 +232,7 @@ impl Span {
 
 /// A span, and the right to touch its owner's fields (Inv. Owner).
 #[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
 pub(crate) struct Owned(&'static Span);
 
 impl std::ops::Deref for Owned {
@@ -310,17 +312,17 @@ impl Owned {
         // SAFETY: the caller's clause; blocks are aligned to 8 and hold at least a word.
         unsafe { block.as_ref() }.next.set(self.0.local_free.get());
         self.0.local_free.set(block.as_ptr());
-        self.add_used(u32::MAX) == 0
+        self.add_used(u32::MAX);
+        self.0.used() == 0
     }
 
-    /// Adds to `used`, modulo 2^32; returns the sum. A plain add in machine code.
+    /// Adds to `used`, modulo 2^32: one instruction.
     #[inline(always)]
-    fn add_used(self, blocks: u32) -> u32 {
+    fn add_used(self, blocks: u32) {
         // ORDERING: Relaxed; only the owner writes (Inv. Owner).
         let used = self.0.used.load(Ordering::Relaxed).wrapping_add(blocks);
         // ORDERING: Relaxed; statistics may read it at any time.
         self.0.used.store(used, Ordering::Relaxed);
-        used
     }
 
     /// Whether `free` has no block.

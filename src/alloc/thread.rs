@@ -17,15 +17,16 @@
 //! **Green threads** have thread-specific values of their own, so a cache is made on the
 //! machine's own thread pointer only: [`prime`] runs there before the first green thread.
 
-use std::cell::UnsafeCell;
 use std::ffi::c_void;
 
 use super::cache::{Cache, DEAD_CACHE};
 use super::central::{self, Lists, STRIPES};
 use super::class::Class;
 use super::page_heap::{HEAP, PageHeap};
+use super::scavenger;
 use super::span::Owned;
 use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::primitive::tls_alloc;
 use crate::sys::{pages, thread_end};
@@ -136,6 +137,7 @@ fn key() -> Option<thread_end::Key> {
         }
         return key();
     }
+    scavenger::limit_from_environment();
     thread_end::at_fork(fork_prepare, fork_done, fork_done);
     let key = thread_end::key(end);
     // ORDERING: Relaxed; as above.
@@ -167,12 +169,17 @@ pub(crate) fn pop_orphan(class: Class) -> Option<(Owned, NonNull<u8>)> {
     cache.pop(class).or_else(|| cache.pop_slow(class))
 }
 
-/// Gives up everything the running thread's cache and the orphan cache hold.
-pub(crate) fn collect() {
+/// Gives up everything the running thread's cache holds.
+pub(crate) fn flush() {
     let present = cache();
     if present.is_live() {
         present.give_up_all();
     }
+}
+
+/// Gives up everything the running thread's cache and the orphan cache hold.
+pub(crate) fn collect() {
+    flush();
     if let Some(cache) = ORPHANS.lock().cache {
         cache.give_up_all();
     }
@@ -181,6 +188,7 @@ pub(crate) fn collect() {
 /// The locks held across a fork, given back in the order of the fields.
 struct Held {
     _heap: Guard<'static, PageHeap>,
+    _scavenger: Guard<'static, scavenger::State>,
     _registry: Guard<'static, Registry>,
     _central: [Guard<'static, Lists>; STRIPES],
     _orphans: Guard<'static, Orphans>,
@@ -199,14 +207,25 @@ unsafe extern "C" fn fork_prepare() {
     let orphans = ORPHANS.lock();
     let central = central::lock_all();
     let registry = REGISTRY.lock();
+    let scavenger = scavenger::lock();
     let heap = HEAP.lock();
-    let held = Held { _heap: heap, _registry: registry, _central: central, _orphans: orphans };
-    // SAFETY: all locks are held, so no other thread is between its own prepare and done.
-    unsafe { *HELD.0.get() = Some(held) };
+    let held = Held {
+        _heap: heap,
+        _scavenger: scavenger,
+        _registry: registry,
+        _central: central,
+        _orphans: orphans,
+    };
+    HELD.0.with_mut(|place| {
+        // SAFETY: all locks are held, so no other thread is between its own prepare and done.
+        unsafe { *place = Some(held) };
+    });
 }
 
 unsafe extern "C" fn fork_done() {
-    // SAFETY: as in `fork_prepare`, whose locks are still held.
-    let held = unsafe { (*HELD.0.get()).take() };
+    let held = HELD.0.with_mut(|place| {
+        // SAFETY: as in `fork_prepare`, whose locks are still held.
+        unsafe { &mut *place }.take()
+    });
     drop(held);
 }

@@ -4,6 +4,7 @@
 //! nothing else, and keep no state.
 
 pub(crate) mod clock;
+pub(crate) mod environment;
 pub(crate) mod futex;
 pub(crate) mod membarrier;
 pub(crate) mod pages;

@@ -17,6 +17,7 @@ mod region;
 mod window;
 
 use super::geometry::{GRANULE, PAGE, RUN_GRANULES_MAX, WINDOW, WINDOW_PAGES};
+use super::scavenger;
 use crate::primitive::lock::{Lock, Rank};
 use crate::sys::pages;
 use region::Region;
@@ -176,6 +177,19 @@ impl PageHeap {
         }
         None
     }
+}
+
+/// Takes a run as [`PageHeap::take`] does, and keeps to the memory limit.
+pub(crate) fn take(pages: usize, align: usize) -> Option<Run> {
+    let mut heap = HEAP.lock();
+    let run = heap.take(pages, align);
+    let resident = heap.counters.used_pages + heap.counters.free_dirty_pages;
+    let free = heap.counters.free_dirty_pages;
+    drop(heap);
+    if free > 0 {
+        scavenger::keep_limit(resident);
+    }
+    run
 }
 
 /// Gives at most `most` dirty free pages back to the kernel; returns how many, 0 if there are

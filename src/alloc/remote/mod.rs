@@ -72,6 +72,12 @@ pub(crate) enum Freed {
     /// It was the last block out of a listed span: the caller owns the span, still holds the
     /// block, and must take the span off central's list.
     ClaimedLast,
+    /// The span was listed and the caller wanted it: the caller owns it, still holds the block,
+    /// must take the span off central's list and then [`RemoteFrees::settle`] the count.
+    ClaimedListed {
+        /// Blocks out, the one in hand included.
+        out: u32,
+    },
 }
 
 /// The blocks of a drained remote list: linked from `head`, `count` of them.
@@ -125,10 +131,16 @@ impl RemoteFrees {
         self.word.load(Ordering::Relaxed) != Word::OWNED_EMPTY.0
     }
 
-    /// Frees `block` by a thread that is not the owner. `link` writes "the next block is …" into
+    /// Frees `block` by a thread that is not the owner, and that adopts a listed span if `wanted`.
+    /// `link` writes "the next block is …" into
     /// the block and may be called more than once; the last call counts.
     #[inline]
-    pub(crate) fn free(&self, block: Slot, mut link: impl FnMut(Option<Slot>)) -> Freed {
+    pub(crate) fn free(
+        &self,
+        block: Slot,
+        wanted: bool,
+        mut link: impl FnMut(Option<Slot>),
+    ) -> Freed {
         // ORDERING: Relaxed; the exchange below checks the value and synchronises.
         let mut seen = Word(self.word.load(Ordering::Relaxed));
         loop {
@@ -136,6 +148,9 @@ impl RemoteFrees {
                 (0, _) => (Word::OWNED_EMPTY, Freed::ClaimedFull),
                 (LISTED, 1) if !mutant!("alloc.remote.last") => {
                     (Word::new(OWNED, seen.head_bits(), 0), Freed::ClaimedLast)
+                }
+                (LISTED, out) if wanted => {
+                    (Word::new(OWNED, seen.head_bits(), 0), Freed::ClaimedListed { out })
                 }
                 (LISTED, out) => (Word::new(LISTED, block.0, out - 1), Freed::Pushed),
                 (state, count) => (Word::new(state, block.0, count + 1), Freed::Pushed),
@@ -154,6 +169,15 @@ impl RemoteFrees {
                 Err(now) => seen = Word(now),
             }
         }
+    }
+
+    /// Step 7, by the claimer of a listed span, which is off its list: `used` blocks were out or
+    /// in the remote list when it was listed, `out` when it was claimed.
+    pub(crate) fn settle(&self, used: u32, out: u32) {
+        let pushed = Word::new(0, 0, used - out);
+        // ORDERING: Relaxed; a sum with the pushes that came in since, whose release sequences
+        // this read-modify-write keeps going.
+        self.word.fetch_add(pushed.0, Ordering::Relaxed);
     }
 
     /// Step 1, by the owner: takes all remote blocks.
@@ -261,7 +285,7 @@ mod tests {
         let frees = owned();
         let mut links = Vec::new();
         for offset in [64, 0, 128] {
-            let freed = frees.free(Slot::from_offset(offset), |next| links.push(next));
+            let freed = frees.free(Slot::from_offset(offset), false, |next| links.push(next));
             assert_eq!(freed, Freed::Pushed);
         }
         let (a, b) = (Slot::from_offset(64), Slot::from_offset(0));
@@ -277,10 +301,10 @@ mod tests {
         assert!(frees.try_fill());
         let block = Slot::from_offset(8);
         assert_eq!(
-            frees.free(block, |_| panic!("the claimer keeps its block")),
+            frees.free(block, false, |_| panic!("the claimer keeps its block")),
             Freed::ClaimedFull
         );
-        assert_eq!(frees.free(block, |_| {}), Freed::Pushed);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::Pushed);
         assert!(!frees.try_fill(), "a remote block is there");
     }
 
@@ -288,18 +312,32 @@ mod tests {
     fn the_last_free_of_a_listed_span_claims_it() {
         let frees = owned();
         let block = Slot::from_offset(0);
-        assert_eq!(frees.free(block, |_| {}), Freed::Pushed);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::Pushed);
         assert_eq!(frees.list(3), Listing::Listed);
-        assert_eq!(frees.free(block, |_| {}), Freed::Pushed);
-        assert_eq!(frees.free(block, |_| {}), Freed::ClaimedLast);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::Pushed);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::ClaimedLast);
         assert!(!frees.claim_listed(3));
+    }
+
+    #[test]
+    fn a_listed_span_is_claimed_by_a_free_that_wants_it() {
+        let frees = owned();
+        let block = Slot::from_offset(0);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::Pushed);
+        assert_eq!(frees.list(4), Listing::Listed);
+        assert_eq!(frees.free(block, false, |_| {}), Freed::Pushed);
+        let freed = frees.free(block, true, |_| panic!("the claimer keeps its block"));
+        assert_eq!(freed, Freed::ClaimedListed { out: 2 });
+        assert_eq!(frees.free(block, true, |_| {}), Freed::Pushed);
+        frees.settle(4, 2);
+        assert_eq!(frees.drain(), Drained { head: Some(block), count: 3 });
     }
 
     #[test]
     fn a_claim_from_central_knows_how_many_blocks_came_back() {
         let frees = owned();
         assert_eq!(frees.list(3), Listing::Listed);
-        assert_eq!(frees.free(Slot::from_offset(16), |_| {}), Freed::Pushed);
+        assert_eq!(frees.free(Slot::from_offset(16), false, |_| {}), Freed::Pushed);
         assert!(frees.claim_listed(3));
         assert_eq!(frees.drain(), Drained { head: Some(Slot::from_offset(16)), count: 1 });
     }
@@ -307,7 +345,7 @@ mod tests {
     #[test]
     fn a_span_whose_blocks_are_all_back_is_not_listed() {
         let frees = owned();
-        assert_eq!(frees.free(Slot::from_offset(16), |_| {}), Freed::Pushed);
+        assert_eq!(frees.free(Slot::from_offset(16), false, |_| {}), Freed::Pushed);
         assert_eq!(frees.list(1), Listing::Empty);
         assert!(!frees.has_blocks());
     }

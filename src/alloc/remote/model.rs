@@ -8,6 +8,7 @@
 // MUTANT: alloc.remote.drain KILLED-BY alloc::remote::model::two_frees_into_a_span_that_fills_up
 // MUTANT: alloc.remote.fill KILLED-BY alloc::remote::model::two_frees_into_a_span_that_fills_up
 // MUTANT: alloc.remote.fill.release KILLED-BY alloc::remote::model::two_frees_into_a_span_that_fills_up
+// MUTANT: alloc.remote.settle KILLED-BY alloc::remote::model::two_frees_that_want_a_listed_span
 // MUTANT: alloc.remote.last KILLED-BY alloc::remote::model::last_free_of_a_listed_span_returns_it
 // MUTANT: alloc.remote.claim KILLED-BY alloc::remote::model::claim_from_central_against_the_last_free
 
@@ -86,9 +87,9 @@ impl Span {
         }
     }
 
-    /// A free by a thread without a cache.
-    fn free(&self, block: usize) {
-        let freed = self.frees.free(slot(block), |next| {
+    /// A free by a thread that adopts the span if it is listed and `wanted`.
+    fn free(&self, block: usize, wanted: bool) {
+        let freed = self.frees.free(slot(block), wanted, |next| {
             self.links[block].with_mut(|link| {
                 // SAFETY: the block is the caller's until the push; loom checks it.
                 unsafe { *link = next };
@@ -108,6 +109,21 @@ impl Span {
                 // The owner's fields are the claimer's now.
                 self.subtract_used(0);
                 self.return_to_page_heap();
+            }
+            Freed::ClaimedListed { out } => {
+                let mut listed = self.listed.lock();
+                assert!(*listed, "a listed span is on the list");
+                *listed = false;
+                drop(listed);
+                if !mutant!("alloc.remote.settle") {
+                    self.frees.settle(self.subtract_used(0), out);
+                }
+                self.subtract_used(1);
+                if self.drain() == 0 {
+                    self.return_to_page_heap();
+                } else {
+                    self.list();
+                }
             }
         }
     }
@@ -139,7 +155,7 @@ fn two_frees_into_a_span_that_fills_up() {
         let threads: Vec<_> = (0..BLOCKS)
             .map(|block| {
                 let span = span.clone();
-                loom::thread::spawn(move || span.free(block))
+                loom::thread::spawn(move || span.free(block, false))
             })
             .collect();
         // The owner finds nothing free and gives the span up, or drains until it is empty.
@@ -166,7 +182,7 @@ fn last_free_of_a_listed_span_returns_it() {
         let threads: Vec<_> = (0..BLOCKS)
             .map(|block| {
                 let span = span.clone();
-                loom::thread::spawn(move || span.free(block))
+                loom::thread::spawn(move || span.free(block, false))
             })
             .collect();
         // The owner writes its fields a last time and gives the span up to central.
@@ -186,7 +202,7 @@ fn claim_from_central_against_the_last_free() {
         let threads: Vec<_> = (0..BLOCKS)
             .map(|block| {
                 let span = span.clone();
-                loom::thread::spawn(move || span.free(block))
+                loom::thread::spawn(move || span.free(block, false))
             })
             .collect();
         span.list();
@@ -199,6 +215,24 @@ fn claim_from_central_against_the_last_free() {
                 span.list();
             }
         }
+        for thread in threads {
+            thread.join().expect("a free does not fail");
+        }
+        assert_eq!(span.times_returned(), 1);
+    });
+}
+
+#[test]
+fn two_frees_that_want_a_listed_span() {
+    loom::model(|| {
+        let span = Span::new();
+        let threads: Vec<_> = (0..BLOCKS)
+            .map(|block| {
+                let span = span.clone();
+                loom::thread::spawn(move || span.free(block, true))
+            })
+            .collect();
+        span.list();
         for thread in threads {
             thread.join().expect("a free does not fail");
         }
