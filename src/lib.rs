@@ -1,7 +1,26 @@
 //! M:N green threads: `std::thread` semantics at the cost of a goroutine.
-#![allow(dead_code)]
+#![cfg_attr(loom, allow(dead_code))]
 
 pub mod alloc;
+#[cfg(not(loom))]
+mod arch;
+mod collections;
+mod green;
+#[cfg(not(loom))]
+pub mod inspect;
+mod machine;
+#[cfg(not(loom))]
+mod own_tls;
 mod primitive;
+mod processor;
+#[cfg(not(loom))]
+mod runtime;
+mod sched;
+#[cfg(not(loom))]
+mod stack;
 #[cfg(not(loom))]
 mod sys;
+mod timer;
+
+#[cfg(not(loom))]
+pub use runtime::*;

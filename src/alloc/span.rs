@@ -173,7 +173,7 @@ impl Span {
     /// Blocks out: exact for the owner, a moment of the past for others.
     #[inline(always)]
     pub(crate) fn used(&self) -> u32 {
-        // ORDERING: Relaxed; see above.
+        // ORDERING: Relaxed; only the owner writes, others count.
         self.used.load(Ordering::Relaxed)
     }
 

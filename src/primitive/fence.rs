@@ -69,7 +69,9 @@ pub(crate) fn light() {
 #[cold]
 pub(crate) fn heavy() {
     #[cfg(loom)]
-    full();
+    if !super::atomic::mutant!("fence.heavy") {
+        full();
+    }
     #[cfg(not(loom))]
     {
         full();

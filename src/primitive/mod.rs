@@ -8,7 +8,14 @@ pub(crate) mod atomic;
 pub(crate) mod cell;
 pub(crate) mod fence;
 pub(crate) mod lock;
+#[cfg(all(test, loom))]
+pub(crate) mod model;
 #[cfg(not(loom))]
 pub(crate) mod tls;
 #[cfg(not(loom))]
 pub(crate) mod tls_alloc;
+
+#[cfg(loom)]
+pub(crate) mod futex;
+#[cfg(not(loom))]
+pub(crate) use crate::sys::futex;

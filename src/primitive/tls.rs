@@ -30,6 +30,27 @@ thread_local! {
         const { Local { current: Cell::new(std::ptr::null()), machine_tp: Cell::new(0) } };
 }
 
+/// Runs a function when the OS thread ends.
+struct AtExit(Cell<Option<fn(*const ())>>);
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        if let Some(f) = self.0.get() {
+            f(current());
+        }
+    }
+}
+
+thread_local! {
+    static AT_EXIT: AtExit = const { AtExit(Cell::new(None)) };
+}
+
+/// Calls `f(current)` when the running OS thread ends; never, if its thread-locals are being
+/// destroyed already: what `current` names is then lost to reuse, a few hundred bytes.
+pub(crate) fn at_thread_exit(f: fn(*const ())) {
+    let _ = AT_EXIT.try_with(|at_exit| at_exit.0.set(Some(f)));
+}
+
 /// The word `current` of the running thread, untyped: `green` gives it its type.
 #[cfg_attr(not(any(gthread_tsan, gthread_asan)), inline(always))]
 #[cfg_attr(any(gthread_tsan, gthread_asan), inline(never))]

@@ -135,11 +135,6 @@ impl PageHeap {
         std::mem::replace(&mut self.counters.peak_used_pages, self.counters.used_pages)
     }
 
-    /// Whether `address` lies in a window of the heap.
-    pub(crate) fn contains(&self, address: usize) -> bool {
-        self.regions.iter().flatten().any(|region| region.contains(address))
-    }
-
     /// The addresses of all windows, as they are now.
     pub(crate) fn windows(&self) -> impl Iterator<Item = usize> {
         self.regions.iter().flatten().flat_map(Region::windows)

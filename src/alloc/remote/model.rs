@@ -20,11 +20,11 @@ use crate::primitive::lock::{Lock, Rank};
 
 const BLOCKS: usize = 2;
 
-/// A span of two blocks, both handed out, owned by the model's main thread.
+/// A span of [`BLOCKS`] blocks or one more, all handed out, owned by the model's main thread.
 struct Span {
     frees: RemoteFrees,
     used: UnsafeCell<u32>,
-    links: [UnsafeCell<Option<Slot>>; BLOCKS],
+    links: [UnsafeCell<Option<Slot>>; BLOCKS + 1],
     /// Whether the span is on central's list: the list itself, under its lock.
     listed: Lock<bool>,
     /// How often it went back to the page heap. Not loom's: an observation, not a step.
@@ -37,9 +37,13 @@ fn slot(block: usize) -> Slot {
 
 impl Span {
     fn new() -> Arc<Self> {
+        Self::with_blocks(BLOCKS)
+    }
+
+    fn with_blocks(blocks: usize) -> Arc<Self> {
         Arc::new(Self {
             frees: RemoteFrees::new(),
-            used: UnsafeCell::new(BLOCKS as u32),
+            used: UnsafeCell::new(blocks as u32),
             links: std::array::from_fn(|_| UnsafeCell::new(None)),
             listed: Lock::new(Rank(0), false),
             returned: std::sync::atomic::AtomicU32::new(0),
@@ -225,7 +229,9 @@ fn claim_from_central_against_the_last_free() {
 #[test]
 fn two_frees_that_want_a_listed_span() {
     loom::model(|| {
-        let span = Span::new();
+        // One block more is in the remote list already, so that there is something to settle.
+        let span = Span::with_blocks(BLOCKS + 1);
+        span.free(BLOCKS, false);
         let threads: Vec<_> = (0..BLOCKS)
             .map(|block| {
                 let span = span.clone();

@@ -1,3 +1,5 @@
+//! Random runs against one byte per page, and every summary recomputed.
+
 use super::*;
 
 /// xorshift64*: the seed is printed and taken from `GTHREAD_SEED`.

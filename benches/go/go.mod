@@ -1,0 +1,3 @@
+module gthread/benches/go
+
+go 1.23

@@ -1,0 +1,12 @@
+//! What do 10,000 parked threads cost while nothing happens?
+
+#[allow(dead_code, reason = "each bench uses a part of it")]
+mod harness;
+#[allow(dead_code, reason = "each bench uses a part of it")]
+mod peers;
+#[allow(dead_code, reason = "each bench uses a part of it")]
+mod rows;
+
+fn main() -> std::process::ExitCode {
+    harness::main(&[rows::idle::ROWS])
+}

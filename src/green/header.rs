@@ -1,0 +1,267 @@
+//! The header itself; the table of its fields is in the module above.
+
+use super::join::JoinWord;
+use super::permit::Permit;
+use super::stage::Stage;
+use super::wait::{Claim, Outcome, Sequence, WaitWord};
+use crate::arch::Context;
+use crate::primitive::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::primitive::tls;
+use crate::stack::{Stack, StackSize, Ticket};
+use std::cell::{Cell, UnsafeCell};
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// What kind of thread a header stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A green thread.
+    Green,
+    /// An OS thread that waits for something, or that runs as a green thread's stand-in.
+    Thread,
+}
+
+/// Where a green thread is in its life: what the dump shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// The header is free.
+    Free = 0,
+    /// Spawned, and has never run.
+    Fresh = 1,
+    /// Queued, and has run before.
+    Runnable = 2,
+    /// On a machine.
+    Running = 3,
+    /// Waiting; [`Green::reason`] says for what.
+    Waiting = 4,
+    /// Running its thread-local destructors.
+    Exiting = 5,
+}
+
+/// What a green thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reason {
+    /// `park` or `park_timeout`.
+    Park = 0,
+    /// `sleep` or `sleep_until`.
+    Sleep = 1,
+    /// `JoinHandle::join`.
+    Join = 2,
+    /// The end of a scope.
+    Scope = 3,
+    /// The end of a runtime.
+    Shutdown = 4,
+}
+
+/// Properties given at spawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// It has a machine of its own.
+    pub(crate) pinned: bool,
+}
+
+/// The functions that know the closure's and the result's types.
+#[derive(Debug)]
+pub(crate) struct Vtable {
+    /// Takes the closure off the stage, runs it, puts its result there; never unwinds.
+    pub(crate) run: unsafe fn(&Green),
+    /// Drops a result that nobody will take.
+    pub(crate) drop_result: unsafe fn(&Green),
+    /// Drops a closure that will never run.
+    pub(crate) drop_closure: unsafe fn(&Green),
+}
+
+/// The header of a green thread, or of an OS thread that waits.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Green {
+    pub(crate) context: UnsafeCell<Context>,
+    pub(crate) thread_pointer: Cell<usize>,
+    /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
+    pub(crate) machine: Cell<*const ()>,
+    pub(crate) wait: WaitWord,
+    pub(crate) link: Cell<Option<NonNull<Green>>>,
+    pub(crate) join: JoinWord,
+    pub(crate) permit: Permit,
+    pub(crate) vtable: Cell<Option<&'static Vtable>>,
+    pub(crate) stage: Stage,
+    pub(crate) joiner: Cell<Option<Token>>,
+    pub(crate) stack: UnsafeCell<Option<Stack>>,
+    pub(crate) ticket: UnsafeCell<Option<Ticket>>,
+    pub(crate) stack_size: Cell<StackSize>,
+    /// The `sched` state of its runtime, untyped; null for an OS thread.
+    pub(crate) runtime: Cell<*const ()>,
+    /// The machine of its own, if it is pinned; null otherwise.
+    pub(crate) pinned_to: Cell<*const ()>,
+    pub(crate) pins: Cell<u32>,
+    pub(crate) id: Cell<u64>,
+    pub(crate) name: UnsafeCell<Option<Arc<str>>>,
+    pub(crate) location: Cell<Option<&'static Location<'static>>>,
+    pub(crate) kind: Cell<Kind>,
+    pub(crate) flags: Cell<Flags>,
+    phase: AtomicU8,
+    reason: AtomicU8,
+    since_ns: AtomicU64,
+}
+
+// SAFETY: the fields that several threads reach at a time are atomics; the cells are reached by
+// one thread at a time, as the Fields table of the module says for each.
+unsafe impl Sync for Green {}
+
+/// The right to try to end one episode of one thread; harmless when late.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token {
+    pub(crate) green: NonNull<Green>,
+    pub(crate) sequence: Sequence,
+}
+
+// SAFETY: a token only claims the wait word, an atomic in type-stable memory.
+unsafe impl Send for Token {}
+// SAFETY: as above; a shared token can be copied and no more.
+unsafe impl Sync for Token {}
+
+impl Token {
+    /// Tries to end the episode; on [`Claim::Resume`] the caller makes the thread runnable.
+    #[inline(always)]
+    pub(crate) fn claim(self, outcome: Outcome) -> Claim {
+        // SAFETY: TypeStable: the header is one for ever, and its wait word is an atomic.
+        unsafe { self.green.as_ref() }.wait.claim(self.sequence, outcome)
+    }
+}
+
+impl Green {
+    /// A free header.
+    pub(super) fn free() -> Self {
+        Self {
+            context: UnsafeCell::new(Context::EMPTY),
+            thread_pointer: Cell::new(0),
+            machine: Cell::new(std::ptr::null()),
+            wait: WaitWord::new(),
+            link: Cell::new(None),
+            join: JoinWord::new(),
+            permit: Permit::new(),
+            vtable: Cell::new(None),
+            stage: Stage::new(),
+            joiner: Cell::new(None),
+            stack: UnsafeCell::new(None),
+            ticket: UnsafeCell::new(None),
+            stack_size: Cell::new(StackSize::default()),
+            runtime: Cell::new(std::ptr::null()),
+            pinned_to: Cell::new(std::ptr::null()),
+            pins: Cell::new(0),
+            id: Cell::new(0),
+            name: UnsafeCell::new(None),
+            location: Cell::new(None),
+            kind: Cell::new(Kind::Green),
+            flags: Cell::new(Flags::default()),
+            phase: AtomicU8::new(Phase::Free as u8),
+            reason: AtomicU8::new(0),
+            since_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Tells the dump where the green thread is.
+    #[inline(always)]
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        // ORDERING: Relaxed; a statistic for `phase()`.
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Tells the dump what the green thread waits for, and since when (coarsely).
+    #[inline(always)]
+    pub(crate) fn set_waiting(&self, reason: Reason, since_ns: u64) {
+        // ORDERING: Relaxed; a statistic for `reason()`.
+        self.reason.store(reason as u8, Ordering::Relaxed);
+        // ORDERING: Relaxed; a statistic for `since_ns()`.
+        self.since_ns.store(since_ns, Ordering::Relaxed);
+        self.set_phase(Phase::Waiting);
+    }
+
+    /// Where the green thread was when last looked at.
+    pub(crate) fn phase(&self) -> Phase {
+        // ORDERING: Relaxed; a statistic from `set_phase`.
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Free,
+            1 => Phase::Fresh,
+            2 => Phase::Runnable,
+            3 => Phase::Running,
+            4 => Phase::Waiting,
+            _ => Phase::Exiting,
+        }
+    }
+
+    /// What it waits for, if it does.
+    pub(crate) fn reason(&self) -> Reason {
+        // ORDERING: Relaxed; a statistic from `set_waiting`.
+        match self.reason.load(Ordering::Relaxed) {
+            0 => Reason::Park,
+            1 => Reason::Sleep,
+            2 => Reason::Join,
+            3 => Reason::Scope,
+            _ => Reason::Shutdown,
+        }
+    }
+
+    /// Since when it waits, on the monotonic clock in nanoseconds; 0 when not known.
+    pub(crate) fn since_ns(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic from `set_waiting`.
+        self.since_ns.load(Ordering::Relaxed)
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// Whether a stack and a block are bound to it; asked by its carrier.
+    #[inline(always)]
+    pub(crate) fn is_bound(&self) -> bool {
+        // SAFETY: the stack is the carrier's.
+        unsafe { &*self.stack.get() }.is_some()
+    }
+
+    /// Whether it has, or will have, a machine of its own; asked by its carrier.
+    #[inline(always)]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins.get() != 0
+    }
+
+    /// Its name. The caller holds a reference (`join.retain`), so the name is constant.
+    pub(crate) fn name(&self) -> Option<&str> {
+        // SAFETY: written before the header was shared and constant until it is freed, which the
+        // caller's reference prevents.
+        unsafe { &*self.name.get() }.as_deref()
+    }
+
+    /// A token for the open episode `sequence` of this header.
+    #[inline(always)]
+    pub(crate) fn token(&self, sequence: Sequence) -> Token {
+        Token { green: NonNull::from(self), sequence }
+    }
+
+    /// Empties a header nobody refers to any more, and says whether it was a green thread's.
+    pub(crate) fn clear(&self) {
+        // SAFETY: the last reference is gone, the caller has the header for itself.
+        unsafe { *self.name.get() = None };
+        self.vtable.set(None);
+        self.joiner.set(None);
+        self.location.set(None);
+        self.runtime.set(std::ptr::null());
+        self.pinned_to.set(std::ptr::null());
+        self.pins.set(0);
+        self.flags.set(Flags::default());
+        self.permit.reset();
+        self.set_phase(Phase::Free);
+    }
+}
+
+/// The header of the running thread, if it has one: a green thread always has.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static Green> {
+    let green = tls::current().cast::<Green>();
+    // SAFETY: `current` is null or the header of the running thread, which is type-stable.
+    unsafe { green.as_ref() }
+}

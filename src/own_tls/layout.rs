@@ -1,0 +1,290 @@
+//! Where everything lies in a block, measured from its thread pointer.
+//!
+//! ```text
+//! x86-64   low                                        page boundary          end of the slot
+//!  ... stack │ surplus │ thread-locals │ head of struct pthread ┊ tail of struct pthread │
+//!            ^ stack top               ^ thread pointer         ┊ never touched as a rule
+//!
+//! aarch64  low                                        page boundary          end of the slot
+//!  ... stack │ struct pthread │ tcb │ thread-locals             ┊ surplus               │
+//!            ^ stack top      ^ thread pointer                  ┊ never touched as a rule
+//! ```
+//! The *surplus* is what glibc keeps free for modules that are loaded later and want static
+//! thread-locals. The *template* is the part of a block that is copied for each green thread: the
+//! thread-locals of all modules that were there at start, and the head of `struct pthread`.
+//!
+//! Every offset is found out, none is assumed: sizes from the loader, fields from what glibc
+//! tells debuggers, the thread's id and the robust list from the kernel, the resolver state from
+//! where libc puts it on a thread of its own.
+//!
+//! **Trap**: the offset of the thread's id is never found by searching for the id. With
+//! `pid_max` 32768 the upper half of a pointer (0x7fxx) can equal it.
+
+use super::Unsupported;
+use super::modules::StaticModule;
+use super::symbols::Symbols;
+use crate::{arch, sys};
+use core::ops::Range;
+
+/// On which side of the thread pointer the thread-locals lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Orientation {
+    /// Thread-locals below, `struct pthread` at and above the thread pointer (variant II).
+    LocalsBelow,
+    /// `struct pthread` below, two words at and thread-locals above the thread pointer
+    /// (variant I).
+    LocalsAbove,
+}
+
+/// The orientation of this architecture.
+pub(super) const ORIENTATION: Orientation =
+    if cfg!(target_arch = "x86_64") { Orientation::LocalsBelow } else { Orientation::LocalsAbove };
+
+/// The vector of modules (dtv): its place in the head of the block.
+pub(super) const DTV: isize = match ORIENTATION {
+    Orientation::LocalsBelow => 8,
+    Orientation::LocalsAbove => 0,
+};
+
+/// How many thread-specific keys have their value in the hot part on x86-64.
+const HOT_KEYS: usize = 3;
+/// Bytes of one thread-specific value: a sequence number and the value.
+pub(super) const KEY_BYTES: usize = 16;
+/// How many keys share a block of thread-specific values; the first block lies in the record.
+pub(super) const KEYS_PER_BLOCK: usize = 32;
+
+/// Offsets from the thread pointer, and sizes.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// The block is `[tp - below, tp + above)`.
+    pub(super) below: usize,
+    /// See `below`.
+    pub(super) above: usize,
+    /// The last byte that is usually touched lies before `tp + hot_above`.
+    pub(super) hot_above: usize,
+    /// What is copied for each green thread; see the module.
+    pub(super) template: Range<isize>,
+    /// A part of the template that nothing ever writes, or nothing; a renewal skips it.
+    pub(super) unused: Range<isize>,
+    /// Alignment of the thread pointer.
+    pub(super) align: usize,
+    /// Bytes of a page.
+    pub(super) page: usize,
+    /// `struct pthread`.
+    pub(super) pthread: isize,
+    /// The thread's id.
+    pub(super) tid: isize,
+    /// Links in glibc's list of threads: next, previous.
+    pub(super) list: isize,
+    /// Head of the list of robust futexes, with the previous link right below.
+    pub(super) robust: isize,
+    /// Array of pointers to blocks of thread-specific values; the first block is right below.
+    pub(super) specific: isize,
+    /// The state of the resolver.
+    pub(super) resolver: isize,
+    /// libc's pointer to the resolver state in force.
+    pub(super) resolver_pointer: isize,
+    /// The processor number in the restartable-sequence area, if glibc has one.
+    pub(super) rseq_cpu: Option<isize>,
+}
+
+impl Layout {
+    /// Measures the running process, on an OS thread's own block.
+    ///
+    /// # Errors
+    /// Where two sources disagree, with a sentence.
+    pub(super) fn measure(
+        symbols: &Symbols,
+        modules: &[StaticModule],
+    ) -> Result<Self, Unsupported> {
+        let (mut bytes, mut align) = (0, 0);
+        // SAFETY: the function stores a word in each place.
+        unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
+        let page = sys::thread::page_bytes();
+        let align = align.max(64);
+        if !align.is_power_of_two() || align > page || bytes < symbols.pthread_bytes {
+            return Err(Unsupported::new("glibc's static thread-locals have an odd size"));
+        }
+        let pthread_bytes = symbols.pthread_bytes;
+        let (pthread, below, above) = match ORIENTATION {
+            Orientation::LocalsBelow => (0, bytes - pthread_bytes, pthread_bytes),
+            Orientation::LocalsAbove => {
+                (-(pthread_bytes as isize), pthread_bytes.next_multiple_of(align), bytes)
+            }
+        };
+        let field = |offset: usize| pthread + offset as isize;
+        let specific = field(symbols.specific);
+        let rseq_cpu = symbols.rseq_offset.map(|offset| offset + 4);
+        let template = template(modules, symbols, below, specific, rseq_cpu)?;
+        let hot_above = usize::try_from(template.end).unwrap_or(0).next_multiple_of(align);
+        let resolver = Resolver::find(symbols, below, above)?;
+        let layout = Self {
+            below,
+            above: above.max(hot_above),
+            hot_above,
+            template,
+            unused: unused(),
+            align,
+            page,
+            pthread,
+            tid: tid(symbols, pthread)?,
+            list: field(symbols.list),
+            robust: robust(pthread, pthread_bytes)?,
+            specific,
+            resolver: resolver.state,
+            resolver_pointer: resolver.pointer,
+            rseq_cpu,
+        };
+        layout.check_list()?;
+        Ok(layout)
+    }
+
+    /// Bytes behind the page boundary that a parked green thread does not touch.
+    pub(super) fn cold_bytes(&self) -> usize {
+        (self.above - self.hot_above).next_multiple_of(self.page)
+    }
+
+    /// Whole pages that a slot keeps free for the block.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.cold_bytes() + (self.below + self.hot_above).next_multiple_of(self.page)
+    }
+
+    /// Whether `[tp + offset, tp + offset + bytes)` belongs to the block.
+    pub(super) fn contains(&self, offset: isize, bytes: usize) -> bool {
+        let Some(end) = offset.checked_add_unsigned(bytes) else { return false };
+        offset >= -(self.below as isize) && end <= self.above as isize
+    }
+
+    /// Whether the offset lies in the part that is copied for each green thread.
+    pub(super) fn is_in_template(&self, offset: isize) -> bool {
+        self.template.contains(&offset)
+    }
+
+    /// The running thread is on glibc's list of threads: its neighbour links back to it.
+    fn check_list(&self) -> Result<(), Unsupported> {
+        let links = arch::thread_pointer().wrapping_add_signed(self.list);
+        let mut next = [0];
+        let mut back = [0];
+        let linked = sys::heap::peek(links, &mut next)
+            && sys::heap::peek(next[0].wrapping_add(8), &mut back)
+            && back[0] == links;
+        if linked { Ok(()) } else { Err(Unsupported::new("glibc's list of threads is elsewhere")) }
+    }
+}
+
+/// The range of the template: all static modules, and the head of `struct pthread` up to the
+/// first few thread-specific values; with variant I all of `struct pthread`.
+fn template(
+    modules: &[StaticModule],
+    symbols: &Symbols,
+    below: usize,
+    specific: isize,
+    rseq_cpu: Option<isize>,
+) -> Result<Range<isize>, Unsupported> {
+    let mut range = match ORIENTATION {
+        Orientation::LocalsBelow => {
+            let first_values = specific - (KEYS_PER_BLOCK * KEY_BYTES) as isize;
+            0..first_values + (HOT_KEYS * KEY_BYTES) as isize
+        }
+        Orientation::LocalsAbove => -(symbols.pthread_bytes as isize)..16,
+    };
+    for module in modules {
+        range.start = range.start.min(module.offset);
+        range.end = range.end.max(module.offset + module.bytes as isize);
+    }
+    // From glibc 2.41 on the restartable-sequence area lies among the thread-locals.
+    if let Some(cpu) = rseq_cpu.filter(|cpu| *cpu < 0) {
+        range.start = range.start.min(cpu - 4);
+    }
+    // The copy moves whole cache lines.
+    range.start &= -64;
+    range.end = (range.end + 63) & -64;
+    if range.start < -(below as isize) {
+        return Err(Unsupported::new("a thread-local lies outside glibc's static block"));
+    }
+    Ok(range)
+}
+
+/// The part of the head of the record that glibc once saved vector registers in and keeps free
+/// since (`__glibc_unused2`): eight cache lines that a renewal need not touch.
+fn unused() -> Range<isize> {
+    const SAVED_VECTORS: Range<isize> = 0x80..0x280;
+    let mut words = [0; SAVED_VECTORS.end as usize / 8];
+    let is_unused = ORIENTATION == Orientation::LocalsBelow
+        && sys::heap::peek(arch::thread_pointer(), &mut words)
+        && words[SAVED_VECTORS.start as usize / 8..].iter().all(|word| *word == 0);
+    if is_unused { SAVED_VECTORS } else { 0..0 }
+}
+
+/// Where the thread's id lies: asked of the kernel, and of glibc.
+fn tid(symbols: &Symbols, pthread: isize) -> Result<isize, Unsupported> {
+    let tp = arch::thread_pointer();
+    let offset = pthread + symbols.tid as isize;
+    let mut word = [0];
+    let known = sys::heap::peek(tp.wrapping_add_signed(offset), &mut word)
+        && word[0] as u32 == sys::thread::id();
+    let agreed = match sys::thread::id_address() {
+        Some(address) => address == tp.wrapping_add_signed(offset),
+        // A kernel without checkpoint/restore: glibc's own description has to do.
+        None => true,
+    };
+    if known && agreed {
+        Ok(offset)
+    } else {
+        Err(Unsupported::new("glibc and the kernel disagree on where the thread's id lies"))
+    }
+}
+
+/// Where the head of the robust list lies: asked of the kernel.
+fn robust(pthread: isize, pthread_bytes: usize) -> Result<isize, Unsupported> {
+    let head = sys::thread::robust_list_head()
+        .ok_or(Unsupported::new("the kernel does not tell where the robust list lies"))?;
+    let offset = head.wrapping_sub(arch::thread_pointer()) as isize;
+    let inside = offset - pthread;
+    if inside >= 8 && inside as usize + 24 <= pthread_bytes {
+        Ok(offset)
+    } else {
+        Err(Unsupported::new("the robust list lies outside struct pthread"))
+    }
+}
+
+/// The resolver state of an OS thread that is not the first: libc points at the one inside the
+/// thread's record. (In a block made by the loader alone it points at the first thread's.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Resolver {
+    state: isize,
+    pointer: isize,
+}
+
+impl Resolver {
+    /// Bytes of `struct __res_state`, which `<resolv.h>` publishes.
+    const BYTES: usize = 568;
+
+    /// Looks on two fresh threads, which have to agree.
+    fn find(symbols: &Symbols, below: usize, above: usize) -> Result<Self, Unsupported> {
+        let res_state = symbols.res_state;
+        let look = move || {
+            // SAFETY: takes nothing, returns the running thread's pointer.
+            let state = unsafe { res_state() };
+            let tp = arch::thread_pointer();
+            let inside = state >= tp.wrapping_sub(below) && state + Self::BYTES <= tp + above;
+            let mut words = vec![0; (below + above) / 8];
+            if !inside || !sys::heap::peek(tp - below, &mut words) {
+                return None;
+            }
+            let mut places = words.iter().enumerate().filter(|(_, word)| **word == state);
+            let (index, _) = places.next()?;
+            let pointer = (index * 8) as isize - below as isize;
+            let found = Self { state: state.wrapping_sub(tp) as isize, pointer };
+            places.next().is_none().then_some(found)
+        };
+        let first = super::on_fresh_thread(look)?;
+        let second = super::on_fresh_thread(look)?;
+        first
+            .filter(|_| first == second)
+            .ok_or(Unsupported::new("glibc keeps the resolver state in an unknown place"))
+    }
+}
+
+/// Bytes of the resolver state.
+pub(super) const RESOLVER_BYTES: usize = Resolver::BYTES;

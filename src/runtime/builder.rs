@@ -1,0 +1,136 @@
+//! Describing and starting a runtime.
+
+use super::error::{BuildError, BuildErrorKind};
+use super::{Runtime, available_parallelism};
+use crate::own_tls;
+use crate::primitive::fence;
+use crate::sched::{Carriage, Shared};
+use crate::stack::{self, StackSize};
+
+/// The most processors one runtime can have.
+pub(crate) const PROCESSORS_MAX: usize = 1024;
+
+/// The environment variable that sets the number of processors.
+const MAXPROCS: &str = "GTHREAD_MAXPROCS";
+
+/// Describes a [`Runtime`].
+///
+/// # Examples
+/// ```
+/// let runtime = gthread::Runtime::builder().processors(1).stack_size(64 * 1024).build()?;
+/// runtime.run(|| gthread::yield_now());
+/// # Ok::<(), gthread::BuildError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct RuntimeBuilder {
+    processors: Option<usize>,
+    stack_size: Option<usize>,
+    os_threads: bool,
+}
+
+impl RuntimeBuilder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many green threads run at a time, at most: 1 to 1024.
+    ///
+    /// The default is `GTHREAD_MAXPROCS`, else [`available_parallelism`].
+    pub fn processors(mut self, processors: usize) -> Self {
+        self.processors = Some(processors);
+        self
+    }
+
+    /// The usable stack of a green thread in bytes, rounded up to whole pages; a guard and the
+    /// block of thread-locals come on top.
+    ///
+    /// The default is 256 KiB of address space. What is not touched costs nothing. The smallest
+    /// is what the kernel needs to deliver a signal and 8 KiB, the largest 1 GiB.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Makes each green thread an OS thread: the same API where green threads cannot have
+    /// thread-locals of their own ([`BuildErrorKind::Unsupported`]).
+    pub fn os_threads(mut self, os_threads: bool) -> Self {
+        self.os_threads = os_threads;
+        self
+    }
+
+    /// Starts the runtime: its monitor now, its machines as they are needed.
+    ///
+    /// # Errors
+    /// A value that is out of range, an environment variable with a value that is not accepted,
+    /// a process in which green threads would be unsound, or a system out of threads.
+    pub fn build(self) -> Result<Runtime, BuildError> {
+        let processors = self.checked_processors()?;
+        let stack_size = self.checked_stack_size()?;
+        if self.os_threads {
+            let shared = Shared::new(processors, stack_size, Carriage::OsThreads);
+            return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
+        }
+        let support = own_tls::support()
+            .map_err(|error| BuildError::new(BuildErrorKind::Unsupported, error.to_string()))?;
+        stack::set_block_bytes(support.block_bytes());
+        fence::choose();
+        stack::overflow::install().map_err(system)?;
+        stack::overflow::set_namer(crate::inspect::name_for_overflow);
+        let shared = Shared::new(processors, stack_size, Carriage::Machines).map_err(system)?;
+        let watched = shared.clone();
+        let monitor = crate::own_tls::on_machine(|| {
+            crate::sys::schedule::spawn("gthread-monitor".into(), move || {
+                crate::sched::monitor::main(&watched);
+            })
+        });
+        let runtime = Runtime { shared, monitor: Some(monitor.map_err(system)?) };
+        crate::sched::register(&runtime.shared);
+        Ok(runtime)
+    }
+
+    fn checked_processors(&self) -> Result<u32, BuildError> {
+        match self.processors {
+            Some(processors) if (1..=PROCESSORS_MAX).contains(&processors) => Ok(processors as u32),
+            Some(processors) => Err(BuildError::new(
+                BuildErrorKind::Processors,
+                format!(
+                    "invalid number of processors {processors}: accepted are 1 to {PROCESSORS_MAX}"
+                ),
+            )),
+            None => processors_from_environment(),
+        }
+    }
+
+    fn checked_stack_size(&self) -> Result<StackSize, BuildError> {
+        match self.stack_size {
+            None => Ok(StackSize::default()),
+            Some(bytes) => StackSize::new(bytes)
+                .map_err(|error| BuildError::new(BuildErrorKind::StackSize, error.to_string())),
+        }
+    }
+}
+
+/// What `GTHREAD_MAXPROCS` says, or how much parallelism there is.
+fn processors_from_environment() -> Result<u32, BuildError> {
+    let Some(value) = std::env::var_os(MAXPROCS) else {
+        let available = available_parallelism().map_or(1, std::num::NonZero::get);
+        return Ok(available.min(PROCESSORS_MAX) as u32);
+    };
+    let number = value.to_str().and_then(|text| text.trim().parse::<usize>().ok());
+    match number {
+        Some(number) if (1..=PROCESSORS_MAX).contains(&number) => Ok(number as u32),
+        _ => Err(BuildError::new(
+            BuildErrorKind::Environment,
+            format!(
+                "invalid environment variable {MAXPROCS}={}: accepted are whole numbers from 1 to \
+                 {PROCESSORS_MAX}",
+                value.to_string_lossy()
+            ),
+        )),
+    }
+}
+
+fn system(error: std::io::Error) -> BuildError {
+    BuildError::new(BuildErrorKind::System, format!("cannot start a runtime: {error}"))
+}

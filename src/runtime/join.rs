@@ -1,0 +1,139 @@
+//! Join handles.
+
+use super::spawn::run_on_os_thread;
+use super::thread::Thread;
+use crate::green::join::Announce;
+use crate::green::{Green, Reason};
+use crate::sched::Shared;
+use crate::stack::StackSize;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// Owns the right to join a green thread; dropping it detaches the green thread.
+///
+/// # Examples
+/// ```
+/// let handle = gthread::spawn(|| "done");
+/// assert_eq!(handle.join().unwrap(), "done");
+/// ```
+pub struct JoinHandle<T> {
+    thread: Thread,
+    /// The OS thread that stands in for the green thread, if one does.
+    os_thread: Option<std::thread::JoinHandle<()>>,
+    joined: bool,
+    _result: PhantomData<T>,
+}
+
+// SAFETY: a handle gives the result, once, to the thread that joins: `T: Send` is enough. The
+// thread handle inside is Send; the rest is plain data.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle only asks `is_finished` and lends the thread handle, which is Sync.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// Takes over one reference of a header with a result of type `T`.
+    pub(super) fn new(header: NonNull<Green>) -> Self {
+        Self {
+            thread: Thread::from_reference(header),
+            os_thread: None,
+            joined: false,
+            _result: PhantomData,
+        }
+    }
+
+    /// Waits for the green thread to finish and returns its result; `Err` holds the payload of its
+    /// panic.
+    ///
+    /// Blocks the calling thread, green or not. Returns after the destructors of the green
+    /// thread's thread-locals have run.
+    ///
+    /// # Errors
+    /// The payload of the panic that ended the green thread.
+    pub fn join(mut self) -> std::thread::Result<T> {
+        self.wait();
+        self.joined = true;
+        // SAFETY: finished, so the stage holds the result, which this handle alone may take.
+        unsafe { self.thread.header().stage.take::<std::thread::Result<T>>() }
+    }
+
+    /// Whether the green thread has finished; if so, `join` does not wait.
+    pub fn is_finished(&self) -> bool {
+        self.thread.header().join.is_finished()
+    }
+
+    /// A handle of the green thread.
+    pub fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    /// Waits until the green thread has finished.
+    fn wait(&mut self) {
+        let green = self.thread.header();
+        if !green.join.is_finished() {
+            crate::sched::wait(Reason::Join, None, |token| {
+                green.joiner.set(Some(token));
+                green.join.announce_joiner() == Announce::Wait
+            });
+        }
+        if let Some(os_thread) = self.os_thread.take() {
+            // The body catches every panic: there is nothing to learn from the OS thread.
+            let _ = crate::sched::blocking(|| os_thread.join());
+        }
+    }
+
+    /// Starts the OS thread that stands in for the green thread.
+    ///
+    /// # Errors
+    /// The kernel's; the closure has been dropped then.
+    pub(super) fn start_os_thread(
+        &mut self,
+        shared: &Shared,
+        name: Option<String>,
+        stack_size: StackSize,
+    ) -> io::Result<()> {
+        /// A header on its way to its thread.
+        struct Travelling(NonNull<Green>);
+        // SAFETY: the header is handed to the one thread that runs its body.
+        unsafe impl Send for Travelling {}
+        let header = Travelling(NonNull::from(self.thread.header()));
+        let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
+        if let Some(name) = name {
+            builder = builder.name(name);
+        }
+        let started = builder.spawn(move || {
+            let travelling = header;
+            run_on_os_thread(travelling.0);
+        });
+        match started {
+            Ok(os_thread) => {
+                self.os_thread = Some(os_thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.joined = true;
+                crate::sched::cancel_unstarted(shared, NonNull::from(self.thread.header()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let green = self.thread.header();
+        if !self.joined && green.join.detach() {
+            if let Some(vtable) = green.vtable.get() {
+                // SAFETY: the result is there, and nobody else drops it (Inv. OneDrop).
+                unsafe { (vtable.drop_result)(green) };
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}

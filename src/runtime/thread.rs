@@ -1,0 +1,202 @@
+//! Handles of threads, and what a thread does to itself.
+
+use crate::green::Green;
+use crate::green::Reason;
+use crate::green::wait::Outcome;
+use crate::sched;
+use crate::sys::clock;
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZero;
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+/// A handle of a thread: a green thread, or an OS thread that uses this crate.
+///
+/// Cheap to clone. A handle that outlives its thread keeps 256 bytes.
+pub struct Thread {
+    header: NonNull<Green>,
+}
+
+// SAFETY: a handle reaches only what the Fields table of `green` lets anyone reach: the permit,
+// the wait word, and fields that are constant while it holds its reference.
+unsafe impl Send for Thread {}
+// SAFETY: as above.
+unsafe impl Sync for Thread {}
+
+/// The number of a thread of this crate: unique in the process, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(NonZero<u64>);
+
+impl ThreadId {
+    pub(crate) fn new(number: u64) -> Self {
+        Self(NonZero::new(number).unwrap_or(NonZero::<u64>::MAX))
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Thread {
+    /// Takes over a reference that somebody counted.
+    pub(super) fn from_reference(header: NonNull<Green>) -> Self {
+        Self { header }
+    }
+
+    pub(super) fn header(&self) -> &Green {
+        // SAFETY: the handle's reference keeps the header in this life.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.header().name()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> ThreadId {
+        ThreadId::new(self.header().id.get())
+    }
+
+    /// Gives it the token that [`park`] waits for: wakes it, or makes its next `park` return at
+    /// once. Many tokens before one `park` are one.
+    ///
+    /// Never blocks. Costs some 50 ns on the same processor, a system call where a sleeping
+    /// machine has to be woken.
+    pub fn unpark(&self) {
+        if let Some(sequence) = self.header().permit.give() {
+            sched::wake(self.header().token(sequence), Outcome::Woken);
+        }
+    }
+}
+
+impl Clone for Thread {
+    fn clone(&self) -> Self {
+        self.header().join.retain();
+        Self { header: self.header }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if self.header().join.release() {
+            sched::free_header(self.header);
+        }
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread").field("id", &self.id()).field("name", &self.name()).finish()
+    }
+}
+
+/// A handle of the running thread, green or not.
+pub fn current() -> Thread {
+    let header = sched::current_or_adopt();
+    header.join.retain();
+    Thread { header: NonNull::from(header) }
+}
+
+/// Lets other green threads run; on an OS thread, the kernel's yield.
+///
+/// The caller goes behind everything that waits for its processor.
+///
+/// # Examples
+/// ```
+/// gthread::run(|| {
+///     let other = gthread::spawn(|| ());
+///     while !other.is_finished() {
+///         gthread::yield_now();
+///     }
+/// });
+/// ```
+#[inline]
+pub fn yield_now() {
+    sched::yield_now();
+}
+
+/// Blocks the running thread, green or not, for at least `duration`; never less.
+///
+/// The deadline is kept in nanoseconds; how late it is depends on what else runs. A duration too
+/// long to add to the clock (584 years) sleeps for ever. Zero yields.
+pub fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return sched::yield_now();
+    }
+    sched::sleep_until(clock::now_ns().saturating_add(nanoseconds(duration)));
+}
+
+/// Blocks the running thread, green or not, until `deadline`; yields if it has passed.
+pub fn sleep_until(deadline: Instant) {
+    sleep(deadline.saturating_duration_since(Instant::now()));
+}
+
+/// Blocks the running thread, green or not, until it is given a token by [`Thread::unpark`].
+///
+/// Takes the token. Unlike `std::thread::park` it does not return spuriously, but callers should
+/// look at their condition all the same: a token may be left from an earlier wait.
+pub fn park() {
+    park_until(None);
+}
+
+/// As [`park`], for at most `timeout`.
+pub fn park_timeout(timeout: Duration) {
+    park_until(Some(clock::now_ns().saturating_add(nanoseconds(timeout))));
+}
+
+fn park_until(deadline_ns: Option<u64>) {
+    let me = sched::current_or_adopt();
+    if me.permit.take() {
+        return;
+    }
+    sched::wait(Reason::Park, deadline_ns, |token| me.permit.announce(token.sequence));
+    me.permit.retract();
+}
+
+/// Runs `f`, which is about to block its OS thread, having handed the processor to others at once.
+///
+/// Without it the monitor notices a blocking call by itself, after some 0.2 ms. Off green threads
+/// `f` is simply called.
+///
+/// # Examples
+/// ```
+/// let text = gthread::run(|| gthread::blocking(|| std::fs::read_to_string("Cargo.toml")));
+/// assert!(text.is_ok());
+/// ```
+pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
+    sched::blocking(f)
+}
+
+/// Ties the running green thread to the OS thread it is on, as long as the guard lives.
+///
+/// For values that belong to the kernel thread: a signal mask, a namespace, a GL context, an
+/// io_uring with a single issuer. Nests. While tied, parking and waking cost a hand-over between
+/// OS threads. On an OS thread the guard does nothing.
+pub fn pin_to_machine() -> Pinned {
+    Pinned { is_green: sched::pin(), _not_send: PhantomData }
+}
+
+/// Keeps a green thread on its OS thread; see [`pin_to_machine`].
+#[derive(Debug)]
+#[must_use = "the green thread is tied only while the guard lives"]
+pub struct Pinned {
+    is_green: bool,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if self.is_green {
+            sched::unpin();
+        }
+    }
+}
+
+/// A duration in nanoseconds, at most `u64::MAX`.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

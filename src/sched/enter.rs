@@ -1,0 +1,204 @@
+//! Being in the runtime: the token that every use of a processor asks for.
+//!
+//! A green thread enters the runtime at the start of each operation and leaves it at the end;
+//! between the two the monitor cannot take the processor away. No user code runs inside, and the
+//! token never lives across a switch: [`Entered::switch_away`] consumes it and gives back one for
+//! the machine the green thread finds itself on.
+
+use super::shared::Shared;
+use crate::green::{Green, Kind, Phase, Token};
+use crate::machine::Machine;
+use crate::machine::bias::Tenure;
+use crate::primitive::tls;
+use crate::processor::Processor;
+use crate::processor::run_queue::Runnable;
+use crate::sys::clock::now_ns;
+use crate::timer::Handle;
+use std::ptr::NonNull;
+
+/// The token; see the module. `!Send` by its references.
+#[derive(Debug)]
+pub(crate) struct Entered<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) machine: &'static Machine,
+    /// `None`: detached, the machine has lost its processor.
+    pub(crate) processor: Option<&'static Processor>,
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// The running green thread, if the caller is one that machines carry.
+#[inline(always)]
+pub(crate) fn current_green() -> Option<&'static Green> {
+    let green = tls::current().cast::<Green>();
+    // SAFETY: `current` is null or the header of the running thread, which is type-stable.
+    let green = unsafe { green.as_ref() }?;
+    (green.kind.get() == Kind::Green).then_some(green)
+}
+
+/// Enters the runtime on the running green thread.
+#[inline(always)]
+pub(crate) fn enter(green: &Green) -> Entered<'_> {
+    // SAFETY: `green` is the running green thread: only it calls this.
+    let machine = unsafe { Machine::of(green) };
+    // SAFETY: it runs, so it has not finished.
+    let shared = unsafe { Shared::of(green) };
+    if machine.bias.enter() == Tenure::Lost {
+        lose(machine);
+    }
+    let mut entered = Entered {
+        shared,
+        machine,
+        processor: machine.processor(),
+        _not_send: std::marker::PhantomData,
+    };
+    if entered.processor.is_none() {
+        entered.reattach();
+    }
+    entered
+}
+
+/// The machine has noticed that its processor is gone.
+#[cold]
+fn lose(machine: &Machine) {
+    machine.dispossess();
+    machine.bursts.set(0);
+    machine.burst_start_ns.set(now_ns());
+}
+
+impl<'a> Entered<'a> {
+    /// The token of a machine that is on its own stack: it is always in the runtime.
+    pub(crate) fn on_root(shared: &'a Shared, machine: &'static Machine) -> Self {
+        let processor = machine.processor();
+        Self { shared, machine, processor, _not_send: std::marker::PhantomData }
+    }
+
+    /// Leaves the runtime for user code.
+    #[inline(always)]
+    pub(crate) fn leave(self) {
+        self.machine.bias.leave();
+    }
+
+    /// Detached: takes an idle processor, if there is one; then nobody needs this one's place.
+    #[cold]
+    fn reattach(&mut self) {
+        if self.machine.locked.get().is_some() || !self.shared.idle.is_any_idle() {
+            return;
+        }
+        if let Some(index) = self.shared.idle.claim() {
+            let processor = &self.shared.processors[index as usize];
+            self.machine.attach(processor);
+            self.processor = self.machine.processor();
+        }
+    }
+
+    /// Makes a green thread runnable whose wait the caller has claimed: it goes first.
+    #[inline(always)]
+    pub(crate) fn ready(&self, green: NonNull<Green>) {
+        // SAFETY: the caller owns the right to run it.
+        unsafe { green.as_ref() }.set_phase(Phase::Runnable);
+        let Some(processor) = self.processor else { return self.shared.inject(green) };
+        let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
+        if let Some(displaced) = displaced {
+            self.queue_behind(processor, displaced);
+        }
+    }
+
+    /// Queues a runnable green thread behind the others.
+    #[inline]
+    pub(crate) fn ready_behind(&self, green: NonNull<Green>) {
+        // SAFETY: the caller owns the right to run it.
+        unsafe { green.as_ref() }.set_phase(Phase::Runnable);
+        match self.processor {
+            Some(processor) => self.queue_behind(processor, Runnable(green)),
+            None => self.shared.inject(green),
+        }
+    }
+
+    #[inline]
+    fn queue_behind(&self, processor: &Processor, green: Runnable<Green>) {
+        // Behind means behind all: while others wait in the injector, that is where the line is.
+        let queued = if self.shared.injector.is_empty() {
+            processor.queue.push_ready(green)
+        } else {
+            Err(green)
+        };
+        if let Err(green) = queued {
+            self.shared.injector.push(green);
+        }
+        if self.shared.idle.should_wake() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Queues a green thread that has never run.
+    #[inline(always)]
+    pub(crate) fn submit_fresh(&self, green: NonNull<Green>) {
+        let Some(processor) = self.processor else { return self.shared.inject(green) };
+        if let Err(green) = processor.queue.push_fresh(Runnable(green)) {
+            self.shared.injector.push(green);
+        }
+        if self.shared.idle.should_wake() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Arms a timer that claims `token` at `deadline_ns`.
+    pub(crate) fn arm(&self, deadline_ns: u64, token: Token) -> Alarm<'a> {
+        let (shelf, index) = match self.processor {
+            // SAFETY: a processor of `shared` lives as long.
+            Some(processor) => (&self.shared.processors[processor.index as usize].timers, true),
+            None => (&self.shared.timers, false),
+        };
+        let armed = shelf.arm(deadline_ns, token);
+        // With nothing else to run this machine retires next, and covers the deadline itself.
+        let covers = index && self.processor.is_some_and(|processor| processor.queue.is_empty());
+        if armed.earliest
+            && !covers
+            && self.shared.idle.is_any_idle()
+            && self.shared.timekeeper.must_wake(deadline_ns)
+        {
+            self.shared.wake_one();
+        }
+        Alarm { shelf, handle: armed.handle }
+    }
+
+    /// Frees a header whose last reference is gone.
+    pub(crate) fn free_header(&self, green: NonNull<Green>) {
+        // SAFETY: the last reference is gone: the header is the caller's alone.
+        unsafe { green.as_ref() }.clear();
+        match self.processor {
+            Some(processor) => processor.headers.give(green),
+            None => crate::green::arena::give(green),
+        }
+    }
+}
+
+/// Frees a header whose last reference is gone, from user code.
+pub(crate) fn free_header(green: NonNull<Green>) {
+    match current_green() {
+        Some(me) => {
+            let entered = enter(me);
+            entered.free_header(green);
+            entered.leave();
+        }
+        None => {
+            // SAFETY: the last reference is gone: the header is the caller's alone.
+            unsafe { green.as_ref() }.clear();
+            crate::green::arena::give(green);
+        }
+    }
+}
+
+/// An armed timer.
+#[derive(Debug)]
+pub(crate) struct Alarm<'a> {
+    shelf: &'a crate::timer::Shelf<Token>,
+    handle: Handle,
+}
+
+impl Alarm<'_> {
+    /// Cancels it; harmless when it has fired.
+    pub(crate) fn cancel(self) {
+        self.shelf.cancel(self.handle);
+    }
+}

@@ -1,0 +1,197 @@
+//! Where the next green thread comes from, in order.
+//!
+//! | # | source | on a green thread's stack | on the machine's |
+//! |---|---|---|---|
+//! | 1 | due timers, every [`POLL_INTERVAL`] turns | yes | yes, always |
+//! | 2 | the injector, every [`FAIRNESS_INTERVAL`] turns | yes | yes |
+//! | 3 | the oldest fresh one, every `OLDEST_INTERVAL` turns | asks for the root | yes |
+//! | 4 | next slot, ready, fresh | yes | yes |
+//! | 5 | the injector, a batch | yes | yes |
+//! | 6 | half of another processor's queue; timers of others | – | while searching |
+//! | 7 | another's next slot, once it is old | – | while searching |
+//!
+//! Stealing pins crossbeam-epoch, which keeps a record in thread-locals: so it happens on the
+//! machine's own stack and thread pointer only.
+
+use super::enter::Entered;
+use crate::green::Green;
+use crate::green::wait::{Claim, Outcome};
+use crate::processor::Processor;
+use crate::processor::deque::Steal;
+use crate::processor::run_queue::{OLDEST_INTERVAL, Runnable};
+use crate::sys::clock::now_ns;
+use std::ptr::NonNull;
+
+/// Every so many turns the clock is read and due timers fire.
+pub(crate) const POLL_INTERVAL: u32 = 16;
+/// Every so many turns the injector goes first: Go's 61, a prime.
+pub(crate) const FAIRNESS_INTERVAL: u32 = 61;
+/// How often a searching machine looks at every victim.
+const STEAL_ROUNDS: u32 = 4;
+
+impl Entered<'_> {
+    /// The next green thread of this processor; on any stack. `None`: ask the root.
+    #[inline(always)]
+    pub(super) fn next_local(&self, processor: &Processor) -> Option<NonNull<Green>> {
+        let tick = processor.next_tick();
+        if tick.is_multiple_of(POLL_INTERVAL) {
+            self.poll(processor);
+        }
+        if tick.is_multiple_of(FAIRNESS_INTERVAL) && !self.shared.injector.is_empty() {
+            if let Some(green) = self.steal_injected() {
+                return self.runnable_here(green);
+            }
+        }
+        if tick.is_multiple_of(OLDEST_INTERVAL) {
+            return None;
+        }
+        let green = processor.queue.pop().or_else(|| self.take_injected(processor))?;
+        self.runnable_here(green.0)
+    }
+
+    /// Filters out what only the root can run: a green thread pinned to another machine.
+    #[inline(always)]
+    fn runnable_here(&self, green: NonNull<Green>) -> Option<NonNull<Green>> {
+        // SAFETY: it was popped, so this machine owns the right to run it.
+        if unsafe { green.as_ref() }.is_pinned() {
+            self.machine.pending.set(Some(green));
+            return None;
+        }
+        Some(green)
+    }
+
+    /// The next green thread, on the machine's own stack; `searching` says whether the machine
+    /// counts as searching, and is updated.
+    pub(super) fn find(
+        &self,
+        processor: &Processor,
+        searching: &mut bool,
+    ) -> Option<NonNull<Green>> {
+        if let Some(green) = self.machine.pending.take() {
+            return Some(green);
+        }
+        let tick = processor.next_tick();
+        self.poll(processor);
+        if tick.is_multiple_of(FAIRNESS_INTERVAL) {
+            if let Some(green) = self.steal_injected() {
+                return Some(green);
+            }
+        }
+        if tick.is_multiple_of(OLDEST_INTERVAL) {
+            if let Some(green) = processor.thief.steal_oldest_fresh() {
+                return Some(green.0);
+            }
+        }
+        let local = processor.queue.pop().or_else(|| self.take_injected(processor));
+        if let Some(green) = local {
+            return Some(green.0);
+        }
+        if !*searching {
+            *searching = self.shared.idle.start_searching();
+        }
+        if *searching { self.steal(processor) } else { None }
+    }
+
+    /// Reads the clock and fires due timers of this processor and of nobody.
+    #[inline]
+    pub(super) fn poll(&self, processor: &Processor) {
+        let now_ns = now_ns();
+        processor.set_clock_ns(now_ns);
+        processor.counters.polls.bump();
+        for shelf in [&processor.timers, &self.shared.timers] {
+            if shelf.next_deadline_ns() <= now_ns {
+                self.expire(processor, shelf, now_ns);
+            }
+        }
+    }
+
+    /// Fires what is due on a shelf.
+    #[cold]
+    fn expire(
+        &self,
+        processor: &Processor,
+        shelf: &crate::timer::Shelf<crate::green::Token>,
+        now_ns: u64,
+    ) {
+        shelf.expire(now_ns, |token| {
+            processor.counters.timers.bump();
+            if token.claim(Outcome::Deadline) == Claim::Resume {
+                self.ready_behind(token.green);
+            }
+        });
+    }
+
+    /// One green thread from the injector.
+    fn steal_injected(&self) -> Option<NonNull<Green>> {
+        loop {
+            match self.shared.injector.steal() {
+                Steal::Success(green) => return Some(green.0),
+                Steal::Empty => return None,
+                Steal::Retry => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// A batch from the injector into the (empty) ready queue.
+    #[inline]
+    fn take_injected(&self, processor: &Processor) -> Option<Runnable<Green>> {
+        if self.shared.injector.is_empty() {
+            return None;
+        }
+        loop {
+            match self.shared.injector.steal_batch_and_pop(processor.queue.ready()) {
+                Steal::Success(green) => return Some(green),
+                Steal::Empty => return None,
+                Steal::Retry => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Looks at every other processor, a few times, in random order.
+    fn steal(&self, processor: &Processor) -> Option<NonNull<Green>> {
+        let count = self.shared.processors.len();
+        for round in 0..STEAL_ROUNDS {
+            let start = self.machine.random() as usize % count;
+            for offset in 0..count {
+                let victim = &self.shared.processors[(start + offset) % count];
+                if std::ptr::eq(victim, processor) {
+                    continue;
+                }
+                if let Some(green) = victim.thief.steal_half(&processor.queue) {
+                    processor.counters.steals.bump();
+                    return Some(green.0);
+                }
+                if let Some(green) = self.steal_late(processor, victim, round) {
+                    return Some(green);
+                }
+            }
+            if let Some(green) = self.take_injected(processor) {
+                return Some(green.0);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    /// What is only taken from a victim in the last round: due timers, an old next slot.
+    fn steal_late(
+        &self,
+        processor: &Processor,
+        victim: &Processor,
+        round: u32,
+    ) -> Option<NonNull<Green>> {
+        if round + 1 != STEAL_ROUNDS {
+            return None;
+        }
+        let now_ns = now_ns();
+        if victim.timers.next_deadline_ns() <= now_ns {
+            self.expire(processor, &victim.timers, now_ns);
+            if let Some(green) = processor.queue.pop() {
+                return Some(green.0);
+            }
+        }
+        let green = victim.thief.steal_next(now_ns)?;
+        processor.counters.steals.bump();
+        Some(green.0)
+    }
+}

@@ -1,0 +1,53 @@
+//! The scheduler: who runs where, and who runs next.
+//!
+//! The protocols, their proofs, and the table of every entry with and without a processor are in
+//! `README.md` beside this file. In short: a green thread *enters* the runtime ([`enter`]), and
+//! leaves its stack by [`switch`] to the next one that [`find`] gives; when there is none, the
+//! machine's own loop ([`run`]) steals, and finally retires by the protocol of [`idle`]. Work
+//! that is submitted wakes one machine if none searches ([`spare`]). The [`monitor`] takes
+//! processors from machines that block or compute for too long.
+
+pub(crate) mod idle;
+#[cfg(all(test, loom))]
+mod idle_model;
+pub(crate) mod timekeeper;
+
+cfg_if::cfg_if! {
+    if #[cfg(not(loom))] {
+        mod blocking;
+        mod enter;
+        mod find;
+        pub(crate) mod monitor;
+        mod registry;
+        mod report;
+        mod run;
+        pub(crate) mod shared;
+        mod shutdown;
+        mod spare;
+        pub(crate) mod spawn;
+        mod suspect;
+        mod switch;
+        mod wait;
+        mod yielding;
+
+        pub(crate) use blocking::{blocking, pin, unpin};
+        pub(crate) use enter::{current_green, enter, free_header};
+        pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
+        pub(crate) use registry::{register, runtimes};
+        pub(crate) use shared::{Carriage, Shared};
+        pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};
+        pub(crate) use yielding::yield_now;
+
+        /// One more strong count for the runtime behind a reference.
+        ///
+        /// # Safety
+        /// - `shared` lies in an `Arc` whose strong count is not 0 during the call.
+        pub(crate) unsafe fn retain(shared: &Shared) -> std::sync::Arc<Shared> {
+            let pointer = std::ptr::from_ref(shared);
+            // SAFETY: the caller's clause.
+            unsafe { std::sync::Arc::increment_strong_count(pointer) };
+            // SAFETY: the count made above is the one given away.
+            unsafe { std::sync::Arc::from_raw(pointer) }
+        }
+    }
+}

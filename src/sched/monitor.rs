@@ -1,0 +1,289 @@
+//! The monitor: a thread without a processor that looks after those who hold one.
+//!
+//! At each tick it looks at every processor in use. One whose turn has not ended since the last
+//! tick, while other work waits and no processor is idle to do it, is a *suspect*: its machine is
+//! either blocked in the kernel (then the processor is taken at once) or computes (then after a
+//! slice). Taking is the protocol of `machine::bias`, one heavy fence for all suspects of a tick.
+//!
+//! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
+//! of a processor whose holder computes, a wake that failed for want of threads.
+//!
+//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
+//!
+//! | period | when |
+//! |---|---|
+//! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
+//! | doubling to [`BUSY_NS`] | processors are in use |
+//! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
+//!
+//! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
+
+use super::shared::Shared;
+use super::suspect::Suspects;
+use crate::machine::{Machine, Slice};
+use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::fence;
+use crate::processor::Processor;
+use crate::sys::clock::now_ns;
+use crate::sys::futex;
+use std::sync::Arc;
+
+/// The period after a blocked machine was found.
+const HOT_NS: u64 = 20_000;
+/// The longest period while processors are in use.
+const BUSY_NS: u64 = 1_000_000;
+/// The longest period while all processors are idle.
+const QUIET_NS: u64 = 10_000_000;
+/// How many quiet ticks in a row end in deep sleep.
+const DEEP_TICKS: u32 = 4;
+/// How long a turn may last, blocked in the kernel, before its processor is taken.
+const BLOCKED_NS: u64 = 200_000;
+/// The same in the hot period.
+const BLOCKED_HOT_NS: u64 = 15_000;
+/// How long a turn may compute while others wait.
+const SLICE_NS: u64 = 10_000_000;
+/// The same while many wait.
+const SLICE_LONG_QUEUE_NS: u64 = 2_000_000;
+/// How many waiting green threads are many.
+const LONG_QUEUE: usize = 8;
+/// The kernel slice of a machine that holds a processor (Linux 6.12 and later; a hint).
+pub(crate) const SHORT_SLICE_NS: u64 = 300_000;
+/// The kernel slice of a machine that has lost its processor by computing.
+const LONG_SLICE_NS: u64 = 20_000_000;
+
+/// Whether the monitor sleeps deeply, and the word it sleeps on.
+///
+/// | value | means | leaves it |
+/// |---|---|---|
+/// | 0 | awake, or asleep with a deadline | monitor -> 1 |
+/// | 1 | sleeps without a deadline | a poke -> 0; monitor -> 0 |
+#[derive(Debug)]
+pub(crate) struct Watch {
+    asleep: AtomicU32,
+    /// Processors taken from blocked machines, and from computing ones.
+    pub(crate) taken_blocked: crate::processor::counters::Counter,
+    pub(crate) taken_computing: crate::processor::counters::Counter,
+}
+
+impl Watch {
+    /// Awake.
+    pub(crate) fn new() -> Self {
+        Self {
+            asleep: AtomicU32::new(0),
+            taken_blocked: Default::default(),
+            taken_computing: Default::default(),
+        }
+    }
+
+    /// A machine has got a processor: the monitor must not sleep deeply.
+    #[inline]
+    pub(crate) fn poke(&self) {
+        fence::full();
+        // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
+        if self.asleep.load(Ordering::Relaxed) != 0 {
+            self.wake();
+        }
+    }
+
+    /// Wakes the monitor from whatever sleep.
+    #[cold]
+    pub(crate) fn wake(&self) {
+        // ORDERING: Relaxed; the monitor looks at everything anew.
+        self.asleep.store(0, Ordering::Relaxed);
+        futex::wake(&self.asleep, 1);
+    }
+
+    /// Sleeps until a poke, unless `is_quiet` no longer holds.
+    fn deep_sleep(&self, is_quiet: impl Fn() -> bool) {
+        // ORDERING: Relaxed; the fence below orders it before the second look.
+        self.asleep.store(1, Ordering::Relaxed);
+        fence::full();
+        if is_quiet() {
+            futex::wait(&self.asleep, 1, None);
+        }
+        // ORDERING: Relaxed; only this thread sets it.
+        self.asleep.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What the monitor remembers of a processor.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    tick: u32,
+    holder: *const Machine,
+    since_ns: u64,
+}
+
+/// What a tick has found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Findings {
+    busy: bool,
+    moved: bool,
+    suspects: bool,
+    blocked: bool,
+}
+
+/// The monitor of one runtime.
+#[derive(Debug)]
+struct Monitor<'a> {
+    shared: &'a Shared,
+    seen: Vec<Seen>,
+    suspects: Suspects,
+    period_ns: u64,
+    quiet_ticks: u32,
+}
+
+/// The thread of the monitor; ends when the runtime stops.
+pub(crate) fn main(shared: &Arc<Shared>) {
+    crate::sys::schedule::set_timer_slack_ns(1);
+    crate::sys::schedule::set_slice(0, Some(SHORT_SLICE_NS));
+    let never = Seen { tick: 0, holder: std::ptr::null(), since_ns: 0 };
+    let mut monitor = Monitor {
+        shared,
+        seen: vec![never; shared.processors.len()],
+        suspects: Suspects::new(2 * shared.processors.len()),
+        period_ns: HOT_NS,
+        quiet_ticks: 0,
+    };
+    while !shared.is_stopping() {
+        let findings = monitor.tick();
+        monitor.rest(findings);
+    }
+}
+
+impl Monitor<'_> {
+    /// Looks at everything once.
+    fn tick(&mut self) -> Findings {
+        let now_ns = now_ns();
+        let mut findings = Findings::default();
+        let mut wanted = Vec::new();
+        for index in 0..self.shared.processors.len() {
+            if let Some(blocked) = self.look(index, now_ns, &mut findings) {
+                wanted.push((index, blocked));
+            }
+        }
+        if !wanted.is_empty() {
+            findings.blocked = self.take(&wanted);
+        }
+        self.wake_for_leftovers(now_ns);
+        findings
+    }
+
+    /// Looks at one processor; whether it should be taken, and whether its machine is blocked.
+    fn look(&mut self, index: usize, now_ns: u64, findings: &mut Findings) -> Option<bool> {
+        let processor = &self.shared.processors[index];
+        let seen = self.seen[index];
+        let tick = processor.tick();
+        findings.moved |= tick != seen.tick;
+        if self.shared.idle.is_idle(index as u32) {
+            self.seen[index] = Seen { tick, holder: std::ptr::null(), since_ns: now_ns };
+            return None;
+        }
+        findings.busy = true;
+        let holder: *const Machine = processor.holder();
+        if tick != seen.tick || holder != seen.holder || holder.is_null() {
+            self.seen[index] = Seen { tick, holder, since_ns: now_ns };
+            return None;
+        }
+        let waiting = self.waiting(processor, now_ns);
+        if waiting == 0 || self.shared.idle.is_any_idle() {
+            return None;
+        }
+        findings.suspects = true;
+        let age_ns = now_ns - seen.since_ns;
+        // SAFETY: machines live as long as their runtime (Inv. MachineStable).
+        let machine = unsafe { &*holder };
+        let blocked_ns = if self.period_ns <= HOT_NS { BLOCKED_HOT_NS } else { BLOCKED_NS };
+        if age_ns >= blocked_ns && self.suspects.is_blocked(machine.tid()) {
+            return Some(true);
+        }
+        let slice_ns = if waiting >= LONG_QUEUE { SLICE_LONG_QUEUE_NS } else { SLICE_NS };
+        (age_ns >= slice_ns).then_some(false)
+    }
+
+    /// How many green threads wait for this processor, as far as can be seen.
+    fn waiting(&self, processor: &Processor, now_ns: u64) -> usize {
+        let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
+        processor.thief.queued()
+            + usize::from(processor.thief.has_next())
+            + self.shared.injector.len()
+            + usize::from(due <= now_ns)
+    }
+
+    /// Takes processors from their machines and hands them on; whether one was blocked.
+    fn take(&mut self, wanted: &[(usize, bool)]) -> bool {
+        let shared = self.shared;
+        let mut requested = Vec::with_capacity(wanted.len());
+        for &(index, blocked) in wanted {
+            // SAFETY: machines live as long as their runtime (Inv. MachineStable).
+            let machine = unsafe { &*self.seen[index].holder };
+            if machine.bias.request(index as u32) {
+                requested.push((index, blocked, machine));
+            }
+        }
+        fence::heavy();
+        let mut any_blocked = false;
+        for (index, blocked, machine) in requested {
+            if !machine.bias.take(index as u32) {
+                continue;
+            }
+            any_blocked |= blocked;
+            if blocked {
+                shared.monitor.taken_blocked.bump();
+            } else {
+                shared.monitor.taken_computing.bump();
+                machine.swap_slice(Slice::Long);
+                crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
+            }
+            shared.idle.force_searching();
+            shared.grant(&shared.processors[index]);
+            self.seen[index].holder = std::ptr::null();
+        }
+        any_blocked
+    }
+
+    /// Wakes a machine for work that no waker was responsible for.
+    fn wake_for_leftovers(&self, now_ns: u64) {
+        let shared = self.shared;
+        // ORDERING: Relaxed; looked at again at each tick.
+        let starved = shared.starved.swap(false, Ordering::Relaxed);
+        if !shared.idle.is_any_idle() {
+            return;
+        }
+        let old_next = || {
+            let mut processors = shared.processors.iter();
+            processors.any(|processor| processor.thief.has_old_next(now_ns))
+        };
+        if starved || shared.has_work() || old_next() {
+            shared.wake_one();
+        }
+    }
+
+    /// Chooses the next period and sleeps.
+    fn rest(&mut self, findings: Findings) {
+        let shared = self.shared;
+        let quiet = !findings.busy && !findings.moved;
+        self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
+        self.period_ns = if findings.blocked {
+            HOT_NS
+        } else if findings.busy {
+            (2 * self.period_ns).min(if findings.suspects { BLOCKED_NS } else { BUSY_NS })
+        } else {
+            (2 * self.period_ns).min(QUIET_NS)
+        };
+        if self.quiet_ticks >= DEEP_TICKS {
+            self.quiet_ticks = 0;
+            self.period_ns = BUSY_NS;
+            crate::stack::scavenge(1024);
+            let is_quiet = || shared.idle.is_all_idle() && !shared.is_stopping();
+            return shared.monitor.deep_sleep(is_quiet);
+        }
+        let earliest = shared.next_deadline_ns();
+        let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));
+        // ORDERING: Relaxed; only this thread sets it to anything but 0.
+        if self.shared.monitor.asleep.load(Ordering::Relaxed) == 0 {
+            futex::wait(&self.shared.monitor.asleep, 0, Some(until));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The loop of a machine, on its own stack and its own thread pointer.
+//!
+//! ```text
+//!           ┌───────────── find ◄──────────────┐
+//!           │ something          nothing        │ granted, or found on the second look
+//!           ▼                       ▼           │
+//!   stop searching            retire ──────► sleep
+//!   switch to it                    
+//!           │ it has left: post-switch action
+//!           └───────────► pinned? hand the processor on, wait for the next grant
+//! ```
+
+use super::enter::Entered;
+use super::shared::Shared;
+use super::spare::STOP;
+use crate::green::Green;
+use crate::machine::{Machine, Slice};
+use crate::processor::Processor;
+use crate::sys::clock::now_ns;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Why the loop goes on, or ends.
+enum Next {
+    /// With a processor; whether the machine counts as searching.
+    Run { searching: bool },
+    /// The machine ends.
+    Stop,
+}
+
+/// The thread of a machine.
+pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
+    // Without memory for it an overflow ends in the default action, unreported.
+    let alternate = crate::stack::overflow::AlternateStack::new().ok();
+    machine.thread_pointer.set(crate::arch::thread_pointer());
+    machine.set_tid(crate::sys::thread::id());
+    crate::sys::schedule::set_timer_slack_ns(1);
+    let lasting: &'static Machine = unlimited(machine);
+    let mut next = sleep(shared, machine);
+    while let Next::Run { searching } = next {
+        next = turn(shared, machine, lasting, searching);
+    }
+    shared.spares.retired(machine);
+    drop(alternate);
+}
+
+/// A machine lives as long as its runtime (Inv. MachineStable), and its thread ends before.
+fn unlimited(machine: &Arc<Machine>) -> &'static Machine {
+    // SAFETY: the list of all machines holds one strong count until the runtime is dropped, which
+    // joins this thread first.
+    unsafe { &*Arc::as_ptr(machine) }
+}
+
+/// Finds one green thread and runs it, and whoever it switches to, until they come back here.
+fn turn(
+    shared: &Arc<Shared>,
+    machine: &Arc<Machine>,
+    lasting: &'static Machine,
+    mut searching: bool,
+) -> Next {
+    let entered = Entered::on_root(shared, lasting);
+    let Some(processor) = entered.processor else { return acquire(shared, machine) };
+    let Some(green) = entered.find(processor, &mut searching) else {
+        return retire(shared, machine, processor, searching);
+    };
+    if searching && shared.idle.stop_searching() && shared.idle.is_any_idle() && shared.has_work() {
+        shared.wake_one();
+    }
+    if entered.is_elsewhere(green) {
+        hand_to_pinned(lasting, processor, green);
+        return acquire(shared, machine);
+    }
+    entered.execute(green);
+    if machine.locked.get().is_some() {
+        return wait_for_own(shared, machine);
+    }
+    Next::Run { searching: false }
+}
+
+impl Entered<'_> {
+    /// Switches to a green thread; back on the root, runs the post-switch action.
+    fn execute(&self, green: NonNull<Green>) {
+        // SAFETY: the machine is on its own stack, and `green` was found by it.
+        unsafe { self.switch_from_root(green) };
+        Entered::on_root(self.shared, self.machine).run_post();
+    }
+
+    /// Whether `green` belongs to another machine; a fresh pinned one takes this machine.
+    fn is_elsewhere(&self, green: NonNull<Green>) -> bool {
+        // SAFETY: the machine owns the right to run it.
+        let header = unsafe { green.as_ref() };
+        if !header.is_pinned() {
+            return false;
+        }
+        if header.pinned_to.get().is_null() {
+            header.pinned_to.set(std::ptr::from_ref(self.machine).cast());
+            self.machine.locked.set(Some(green));
+        }
+        !std::ptr::eq(header.pinned_to.get().cast(), self.machine)
+    }
+}
+
+/// Hands the processor to the machine a pinned green thread belongs to, which waits for it.
+fn hand_to_pinned(machine: &Machine, processor: &Processor, green: NonNull<Green>) {
+    // SAFETY: the machine owns the right to run it, and passes that on.
+    let owner = unsafe { green.as_ref() }.pinned_to.get().cast::<Machine>();
+    machine.detach();
+    // SAFETY: machines live as long as their runtime (Inv. MachineStable).
+    let owner = unsafe { &*owner };
+    owner.parker.send(std::ptr::from_ref(processor) as usize);
+}
+
+/// Without a processor: takes an idle one if there is work, else sleeps as a spare.
+fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
+    if shared.has_work() {
+        if let Some(index) = shared.idle.claim() {
+            shared.idle.force_searching();
+            machine.attach(&shared.processors[index as usize]);
+            return Next::Run { searching: true };
+        }
+    }
+    shared.spares.push(machine);
+    sleep(shared, machine)
+}
+
+/// Gives the processor up, looks at everything once more, and sleeps: r1 to r3 of `idle`.
+fn retire(
+    shared: &Arc<Shared>,
+    machine: &Arc<Machine>,
+    processor: &Processor,
+    searching: bool,
+) -> Next {
+    processor.counters.retires.bump();
+    machine.detach();
+    shared.spares.push(machine);
+    shared.idle.retire(processor.index, searching);
+    if shared.has_work() {
+        if let Some(index) = shared.idle.claim() {
+            shared.idle.force_searching();
+            let processor = &shared.processors[index as usize];
+            if !shared.spares.withdraw(machine) {
+                // A grant is on its way: one of the two processors is one too many.
+                shared.idle.retire(processor.index, true);
+                return received(shared, machine, machine.parker.receive(None));
+            }
+            machine.attach(processor);
+            return Next::Run { searching: true };
+        }
+    }
+    sleep(shared, machine)
+}
+
+/// Sleeps on the list of spare machines until it gets a message, or its deadline comes.
+fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
+    loop {
+        if shared.is_stopping() {
+            return Next::Stop;
+        }
+        let cover = shared.timekeeper.cover(|| shared.next_deadline_ns());
+        let limit = match cover {
+            Some(deadline) => Some(deadline),
+            None => shared.spares.idle_limit_ns(shared.processors.len() + 2, now_ns()),
+        };
+        let message = machine.parker.receive(limit);
+        shared.timekeeper.uncover(cover);
+        if message.is_some() || !shared.spares.withdraw(machine) {
+            let message = message.or_else(|| machine.parker.receive(None));
+            return received(shared, machine, message);
+        }
+        // The deadline came, and this machine is on no list.
+        if shared.has_work() {
+            if let Some(index) = shared.idle.claim() {
+                shared.idle.force_searching();
+                machine.attach(&shared.processors[index as usize]);
+                return Next::Run { searching: true };
+            }
+        }
+        if cover.is_none() {
+            return Next::Stop;
+        }
+        shared.spares.push(machine);
+    }
+}
+
+/// What a message says.
+fn received(shared: &Arc<Shared>, machine: &Arc<Machine>, message: Option<usize>) -> Next {
+    match message {
+        Some(STOP) | None => Next::Stop,
+        Some(address) => {
+            // SAFETY: only `grant` and `hand_to_pinned` send anything but STOP: the address of a
+            // processor of this runtime, whose holder the receiver becomes.
+            let processor = unsafe { &*(address as *const Processor) };
+            machine.attach(processor);
+            if !machine.has_slice(Slice::Short) {
+                machine.swap_slice(Slice::Short);
+                crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
+            }
+            shared.monitor.poke();
+            Next::Run { searching: true }
+        }
+    }
+}
+
+/// The machine belongs to a pinned green thread that has left it: the processor goes on to
+/// others, and the machine waits until somebody brings one with the right to run its own.
+fn wait_for_own(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
+    if let Some(processor) = machine.processor() {
+        machine.detach();
+        shared.release(processor);
+    }
+    let message = machine.parker.receive(None);
+    let next = received(shared, machine, message);
+    if let Next::Run { .. } = next {
+        machine.pending.set(machine.locked.get());
+        return Next::Run { searching: false };
+    }
+    next
+}

@@ -1,0 +1,205 @@
+//! Machines without a processor: the list of the sleeping ones, and the start of new ones.
+//!
+//! A machine on the list sleeps on its parker, or is about to. Whoever takes it off the list, and
+//! nobody else, sends it one message: a processor, or [`STOP`] (Inv. OneSender). The list is LIFO:
+//! the machine that slept last has the warmest cache.
+
+use super::shared::Shared;
+use crate::machine::Machine;
+use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::lock::{Lock, Rank};
+use crate::processor::Processor;
+use std::sync::Arc;
+
+/// The message that tells a machine to end. Processors are aligned, so no processor is at 1.
+pub(crate) const STOP: usize = 1;
+/// How many machines one runtime may have; Go's limit.
+pub(crate) const MACHINES_MAX: usize = 10_000;
+/// How long a machine that nobody needs sleeps before its thread ends.
+const IDLE_MAX_NS: u64 = 10_000_000_000;
+
+/// The machines of one runtime.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    inner: Lock<Inner>,
+    /// How many machines have a thread.
+    running: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// All machines ever made; they are reused and freed with the runtime (Inv. MachineStable).
+    all: Vec<Arc<Machine>>,
+    /// Machines whose thread has ended, for reuse.
+    vacant: Vec<Arc<Machine>>,
+    /// Machines that sleep.
+    sleeping: Vec<Arc<Machine>>,
+    /// The threads, joined when the runtime ends.
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Spares {
+    /// No machines.
+    pub(crate) fn new() -> Self {
+        let inner = Inner {
+            all: Vec::new(),
+            vacant: Vec::new(),
+            sleeping: Vec::new(),
+            threads: Vec::new(),
+        };
+        Self { inner: Lock::new(Rank(20), inner), running: AtomicU32::new(0) }
+    }
+
+    /// Puts a machine on the list, just before it sleeps.
+    pub(crate) fn push(&self, machine: &Arc<Machine>) {
+        self.inner.lock().sleeping.push(machine.clone());
+    }
+
+    /// Takes a machine off the list, to send it one message.
+    pub(crate) fn pop(&self) -> Option<Arc<Machine>> {
+        self.inner.lock().sleeping.pop()
+    }
+
+    /// Takes `machine` off the list, by itself; `false`: somebody was first, a message is coming.
+    #[must_use]
+    pub(crate) fn withdraw(&self, machine: &Machine) -> bool {
+        let mut inner = self.inner.lock();
+        let at = inner.sleeping.iter().rposition(|other| std::ptr::eq(&**other, machine));
+        at.map(|at| inner.sleeping.remove(at)).is_some()
+    }
+
+    /// Until when a machine that is about to sleep waits before it ends its thread; `None`: it is
+    /// among the few that stay.
+    pub(crate) fn idle_limit_ns(&self, keep: usize, now_ns: u64) -> Option<u64> {
+        (self.inner.lock().sleeping.len() > keep).then(|| now_ns + IDLE_MAX_NS)
+    }
+
+    /// Notes that the thread of `machine` ends.
+    pub(crate) fn retired(&self, machine: &Arc<Machine>) {
+        machine.set_tid(0);
+        // ORDERING: Relaxed; a count for the dump and the limit.
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.inner.lock().vacant.push(machine.clone());
+    }
+
+    /// How many machines have a thread.
+    pub(crate) fn running(&self) -> u32 {
+        // ORDERING: Relaxed; a statistic.
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// How many machines sleep.
+    pub(crate) fn sleeping(&self) -> usize {
+        self.inner.lock().sleeping.len()
+    }
+
+    /// Calls `f` with every machine that has been made.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Machine)) {
+        let all = self.inner.lock().all.clone();
+        all.iter().for_each(|machine| f(machine));
+    }
+
+    /// A machine to start a thread for.
+    fn vacant(&self) -> Arc<Machine> {
+        let mut inner = self.inner.lock();
+        inner.vacant.pop().unwrap_or_else(|| {
+            let machine = Arc::new(Machine::new(inner.all.len() as u32));
+            inner.all.push(machine.clone());
+            machine
+        })
+    }
+
+    /// Keeps a thread to join, and forgets those that have ended.
+    fn keep_thread(&self, thread: std::thread::JoinHandle<()>) {
+        let mut inner = self.inner.lock();
+        inner.threads.push(thread);
+        if inner.threads.len().is_multiple_of(64) {
+            inner.threads.retain(|thread| !thread.is_finished());
+        }
+    }
+
+    /// Sends every sleeping machine home.
+    pub(crate) fn stop_sleeping(&self) {
+        while let Some(machine) = self.pop() {
+            machine.parker.send(STOP);
+        }
+    }
+
+    /// Takes the threads to join, at the end of the runtime.
+    pub(crate) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
+        std::mem::take(&mut self.inner.lock().threads)
+    }
+}
+
+impl Shared {
+    /// Hands a processor that the caller holds to a sleeping machine, or to a new one.
+    ///
+    /// The machine counts as searching (`Idle::start_waking` has counted it).
+    pub(crate) fn grant(&self, processor: &Processor) {
+        processor.counters.wakes.bump();
+        match self.spares.pop() {
+            Some(machine) => machine.parker.send(std::ptr::from_ref(processor) as usize),
+            None => self.grant_to_new(processor),
+        }
+    }
+
+    /// Starts a machine for `processor`; puts it back where the system has no more threads.
+    #[cold]
+    fn grant_to_new(&self, processor: &Processor) {
+        let machine = self.spares.vacant();
+        machine.parker.send(std::ptr::from_ref(processor) as usize);
+        if let Err(error) = self.start_machine(machine.clone()) {
+            // Nobody reads the message: the machine has no thread.
+            let _ = machine.parker.receive(Some(0));
+            self.spares.inner.lock().vacant.push(machine);
+            self.idle.retire(processor.index, true);
+            // ORDERING: Relaxed; the monitor looks again at each tick.
+            self.starved.store(true, Ordering::Relaxed);
+            super::report::no_thread(&error, self.spares.running());
+        }
+    }
+
+    fn start_machine(&self, machine: Arc<Machine>) -> std::io::Result<()> {
+        // ORDERING: Relaxed; a count for the dump and the limit.
+        let running = self.spares.running.fetch_add(1, Ordering::Relaxed) as usize;
+        // SAFETY: the caller is a machine, a handle or the monitor of this runtime, all of which
+        // keep it alive by a strong count.
+        let shared = unsafe { super::retain(self) };
+        let started = if running >= MACHINES_MAX {
+            Err(std::io::Error::other(format!("the limit of {MACHINES_MAX} machines is reached")))
+        } else {
+            crate::own_tls::on_machine(|| {
+                crate::sys::schedule::spawn(format!("gthread-{}", machine.index), move || {
+                    super::run::main(&shared, &machine);
+                })
+            })
+        };
+        match started {
+            Ok(thread) => {
+                self.spares.keep_thread(thread);
+                Ok(())
+            }
+            Err(error) => {
+                // ORDERING: Relaxed; as above.
+                self.spares.running.fetch_sub(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Wakes one machine with an idle processor, unless somebody searches already.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_one(&self) {
+        while self.idle.start_waking() {
+            if let Some(index) = self.idle.claim() {
+                self.grant(&self.processors[index as usize]);
+                return;
+            }
+            // A submitter may have counted on the search that does not take place.
+            if !(self.idle.stop_searching() && self.idle.is_any_idle() && self.has_work()) {
+                return;
+            }
+        }
+    }
+}
