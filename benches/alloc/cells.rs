@@ -31,6 +31,7 @@ pub const CELLS: &[(&str, Cell)] = &[
     ("btreemap", btreemap),
     ("boxes", boxes),
     ("arc", arc),
+    ("parked", parked),
 ];
 
 /// xorshift64.
@@ -442,4 +443,29 @@ fn arc(threads: usize) -> u64 {
         other.join().expect("no panic");
         rounds * 200
     })
+}
+
+/// 200 threads, one after the other, fill a megabyte with blocks of all sizes, free it and park:
+/// the peak is what 200 parked threads keep.
+fn parked(_threads: usize) -> u64 {
+    let mut operations = 0;
+    let mut running = Vec::new();
+    for seed in 0..200 {
+        let (ready, is_ready) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut random = Random::new(seed + 1);
+            let blocks: Vec<_> = (0..1000).map(|_| Raw::new(16 + random.below(2000))).collect();
+            blocks.into_iter().for_each(Raw::free);
+            ready.send(()).expect("the main thread waits");
+            thread::park();
+        });
+        is_ready.recv().expect("the thread gets there");
+        running.push(thread);
+        operations += 1000;
+    }
+    for thread in running {
+        thread.thread().unpark();
+        thread.join().expect("no panic");
+    }
+    operations
 }

@@ -21,4 +21,5 @@ pub const CELLS: &[&str] = &[
     "btreemap",
     "boxes",
     "arc",
+    "parked",
 ];

@@ -26,7 +26,7 @@ use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::sys::{clock, environment};
 
 /// Ticks whose peaks are remembered.
-const PEAKS: usize = 8;
+const PEAKS: usize = 5;
 
 /// Nanoseconds from tick to tick.
 pub(crate) const TICK_NS: u64 = 125_000_000;
