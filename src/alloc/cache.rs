@@ -152,6 +152,12 @@ impl Cache {
                 if !span.free_is_empty() || span.refill() {
                     return span.pop().map(|block| (span, block));
                 }
+                if self.swap_for_partial(class, span) {
+                    continue;
+                }
+                if span.cut() {
+                    return span.pop().map(|block| (span, block));
+                }
                 if !self.give_up_full(span) {
                     continue;
                 }
@@ -170,6 +176,22 @@ impl Cache {
             };
             self.set_current(class, next);
         }
+    }
+
+    /// Before more of the current span is cut: makes the first partial span the current one if it
+    /// has a free block, so that memory in use serves before memory that was never touched.
+    fn swap_for_partial(&self, class: Class, span: Owned) -> bool {
+        let Some(first) = self.bins[class.index()].partial.get() else { return false };
+        // SAFETY: partial spans are this cache's (Inv. Current), and this is its thread.
+        let first = unsafe { Owned::assume(first) };
+        if span.is_exhausted() || !first.has_blocks() {
+            return false;
+        }
+        self.unlink_partial(class, first);
+        span.retired().set(false);
+        self.push_partial(class, span);
+        self.set_current(class, first);
+        true
     }
 
     /// Whether a span of others could be adopted.

@@ -330,8 +330,15 @@ impl Owned {
         self.0.free.get().is_null()
     }
 
-    /// Puts blocks into the empty `free`: those freed locally, else those freed by others, else
-    /// freshly cut ones. `false`: there are none, the span is full.
+    /// Whether a free block is waiting on any list.
+    pub(crate) fn has_blocks(self) -> bool {
+        !self.0.free.get().is_null()
+            || !self.0.local_free.get().is_null()
+            || self.0.remote.has_blocks()
+    }
+
+    /// Puts blocks into the empty `free`: those freed locally, else those freed by others.
+    /// `false`: there are none.
     pub(crate) fn refill(self) -> bool {
         debug_assert!(self.0.free.get().is_null());
         let local = self.0.local_free.replace(null_mut());
@@ -344,7 +351,7 @@ impl Owned {
             self.drain();
             return true;
         }
-        self.cut()
+        false
     }
 
     /// Moves the remote blocks to `free` if that is empty, else counts them in by hand.
@@ -372,7 +379,7 @@ impl Owned {
     }
 
     /// Cuts the next few blocks; `false` if the span is cut up.
-    fn cut(self) -> bool {
+    pub(crate) fn cut(self) -> bool {
         let (first, bytes) = (self.0.fresh.get(), self.0.block_bytes.get());
         let count = (CUT_BYTES / bytes).max(1).min(self.0.capacity.get() - first);
         if count == 0 {
