@@ -17,9 +17,16 @@ use super::central;
 use super::class::{COUNT, Class, DIRECT_MAX};
 use super::scavenger;
 use super::span::{Owned, Span};
+use super::thread;
 
-/// The bytes that may stay in empty current spans.
-const KEPT_BYTES_MAX: usize = 128 << 10;
+/// The bytes that may stay resident in empty current spans of all caches together …
+const KEPT_BYTES_ALL: usize = 16 << 20;
+
+/// … but each cache may keep so much, however many there are,
+const KEPT_BYTES_MIN: usize = 256 << 10;
+
+/// and no more than this, however few.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// After so many slow calls the empty current spans go back.
 const SLOW_CALLS_PER_REAP: u32 = 64;
@@ -275,7 +282,9 @@ impl Cache {
         let super::span::Kind::Small(class) = span.kind() else { return };
         let current = self.bins[class.index()].current.get();
         if std::ptr::eq(current.span(), span.span()) {
-            if self.kept_bytes() + span.touched_bytes() <= KEPT_BYTES_MAX {
+            let share = KEPT_BYTES_ALL / thread::live_caches().max(1);
+            let most = share.clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
+            if self.kept_bytes() + span.kept_bytes() <= most {
                 span.retired().set(true);
                 self.retired.set(self.retired.get() | 1 << class.index());
                 return;
@@ -287,7 +296,7 @@ impl Cache {
         central::return_span(span, class);
     }
 
-    /// Bytes touched in retired spans; forgets those that are in use again.
+    /// Bytes resident in retired spans; forgets those that are in use again.
     fn kept_bytes(&self) -> usize {
         let (mut bytes, mut classes) = (0, self.retired.get());
         while classes != 0 {
@@ -298,7 +307,7 @@ impl Cache {
                 span_in_use_again(span);
                 self.retired.set(self.retired.get() & !(1 << index));
             } else {
-                bytes += span.touched_bytes();
+                bytes += span.kept_bytes();
             }
         }
         bytes

@@ -7,7 +7,8 @@
 //! 3. Above the goal, pages go back from the high end of the heap, [`STEP_PAGES`] at a time, until
 //!    the goal is met or the budget is spent.
 //! 4. *Budget*: each nanosecond of clock time earns a hundredth of a nanosecond of work, up to
-//!    [`BURST_NS`]; work is measured by the clock around the calls to the kernel.
+//!    [`BURST_NS`]; work is measured in processor time (elapsed time would charge a
+//!    preemption to the budget).
 //!
 //! Who ticks: the runtime's monitor by [`tick`]; without it the slow paths of the allocator, every
 //! [`SLOW_CALLS_PER_LOOK`] of them, look whether a tick is due; and, if asked for, a thread of its
@@ -23,7 +24,7 @@ use super::geometry::PAGE;
 use super::page_heap::{self, HEAP};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::lock::{Guard, Lock, Rank};
-use crate::sys::{clock, environment};
+use crate::sys::{clock, environment, thread_end};
 
 /// Ticks whose peaks are remembered.
 const PEAKS: usize = 5;
@@ -149,7 +150,7 @@ pub(crate) fn tick() -> u64 {
     let peak = state.peaks.into_iter().max().unwrap_or(0);
     // ORDERING: Relaxed; a number.
     let limit = LIMIT.load(Ordering::Relaxed);
-    let mut begun = now;
+    let mut begun = thread_end::time_used_ns();
     while state.credit_ns > 0 {
         let counters = HEAP.lock().counters();
         let goal = goal_pages(peak, counters.used_pages, limit);
@@ -157,7 +158,7 @@ pub(crate) fn tick() -> u64 {
         if over == 0 || page_heap::scavenge(over.min(STEP_PAGES)) == 0 {
             break;
         }
-        let ended = clock::now_ns();
+        let ended = thread_end::time_used_ns();
         state.credit_ns = state.credit_ns.saturating_sub(ended - begun);
         // ORDERING: Relaxed; a counter.
         WORKED_NS.fetch_add(ended - begun, Ordering::Relaxed);

@@ -417,6 +417,15 @@ impl Owned {
         self.0.fresh.get() as usize * self.0.block_bytes()
     }
 
+    /// Bytes that stay resident if the span is kept though empty: what this use has touched, or
+    /// all of it if an earlier use may have.
+    pub(crate) fn kept_bytes(self) -> usize {
+        if self.0.fresh_is_zero.get() {
+            return self.touched_bytes();
+        }
+        self.0.capacity.get() as usize * self.block_bytes()
+    }
+
     /// The flag "empty, but kept".
     pub(crate) fn retired(&self) -> &Cell<bool> {
         &self.0.retired

@@ -25,7 +25,7 @@ use super::class::Class;
 use super::page_heap::{HEAP, PageHeap};
 use super::scavenger;
 use super::span::Owned;
-use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::primitive::tls_alloc;
@@ -60,6 +60,15 @@ pub(crate) struct Orphans {
 
 // SAFETY: the cache is used under the lock only, by one thread at a time.
 unsafe impl Send for Orphans {}
+
+/// Caches in use by threads.
+static LIVE_CACHES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many threads have caches: a bound is shared among them.
+pub(crate) fn live_caches() -> usize {
+    // ORDERING: Relaxed; a number.
+    LIVE_CACHES.load(Ordering::Relaxed)
+}
 
 /// The running thread's cache, which may be one of the two constants.
 #[inline(always)]
@@ -105,6 +114,8 @@ pub(crate) fn start() -> Option<&'static Cache> {
     }
     let fresh = REGISTRY.lock().take()?;
     tls_alloc::set_word(fresh.address());
+    // ORDERING: Relaxed; a number.
+    LIVE_CACHES.fetch_add(1, Ordering::Relaxed);
     if let Some(key) = key() {
         // If it fails, the cache is lost at the end of the thread, and nothing else.
         thread_end::set(key, std::ptr::from_ref(fresh).cast());
@@ -153,6 +164,8 @@ unsafe extern "C" fn end(_cache: *mut c_void) {
     }
     tls_alloc::set_word(std::ptr::from_ref(&DEAD_CACHE) as usize);
     present.give_up_all();
+    // ORDERING: Relaxed; a number.
+    LIVE_CACHES.fetch_sub(1, Ordering::Relaxed);
     let mut registry = REGISTRY.lock();
     present.next_free.set(registry.free);
     registry.free = Some(present);

@@ -1,4 +1,4 @@
-//! What a process tells about its threads: the end of one, and a fork.
+//! What a process tells about its threads: the end of one, the time it has used, and a fork.
 
 use std::ffi::c_void;
 
@@ -27,4 +27,12 @@ pub(crate) fn at_fork(
 ) -> bool {
     // SAFETY: the handlers are functions of this crate, which is never unloaded while in use.
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
+}
+
+/// Processor time of the running thread in nanoseconds.
+pub(crate) fn time_used_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place; every Linux has the clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
