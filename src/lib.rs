@@ -16,7 +16,6 @@ mod processor;
 #[cfg(not(loom))]
 mod runtime;
 mod sched;
-#[cfg(not(loom))]
 mod stack;
 #[cfg(not(loom))]
 mod sys;
@@ -24,3 +23,10 @@ mod timer;
 
 #[cfg(not(loom))]
 pub use runtime::*;
+
+/// For the fault-injection tests of this crate alone: makes calls of the kernel fail.
+#[cfg(all(feature = "fault-injection", not(loom)))]
+#[doc(hidden)]
+pub mod fault {
+    pub use crate::sys::fault::{Call, calls, clear, fail};
+}

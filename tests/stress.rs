@@ -2,6 +2,8 @@
 //!
 //! `GTHREAD_STRESS=N` multiplies the amount of work; `GTHREAD_SEED` repeats a run.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
+
 mod common;
 
 use common::{Random, Watchdog, runtime};
@@ -222,7 +224,7 @@ fn mixture(mut random: Random, depth: u32) {
                 });
                 assert_eq!(counter.into_inner(), n);
             }
-            7 if depth > 0 => drop(gthread::spawn(move || gthread::yield_now())),
+            7 if depth > 0 => drop(gthread::spawn(gthread::yield_now)),
             8 if depth > 0 => {
                 let _pinned = gthread::pin_to_machine();
                 gthread::yield_now();

@@ -68,7 +68,8 @@ const ENTRIES: &[Entry] = &[
     entry(Peer::Std, threads::<Std>).share(1_000),
     entry(Peer::Tokio, futures::<Tokio>),
     entry(Peer::Smol, futures::<Smol>),
-    entry(Peer::May, threads::<May>).share(10),
+    // At 100,000 leaves may runs into the limit of mappings.
+    entry(Peer::May, threads::<May>).share(100),
     GO,
 ];
 const METRICS: &[Metric] = &[metric("each", "ns", BestPeer).aim(Max(400.0)).plotted()];

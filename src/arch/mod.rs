@@ -45,6 +45,8 @@ cfg_if::cfg_if! {
 #[cfg(test)]
 mod tests;
 
+pub(crate) mod announce;
+
 pub(crate) use backend::{Context, DIRECT, prepare, switch};
 pub(crate) use cpu::{call_on, thread_pointer};
 

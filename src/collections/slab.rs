@@ -68,6 +68,7 @@ impl<T: Copy> Slab<T> {
 
     /// How many slots are taken.
     #[inline(always)]
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -112,6 +113,7 @@ impl<T: Copy> Slab<T> {
     }
 
     /// How many bytes the slab holds on to.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot<T>>()
     }

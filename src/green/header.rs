@@ -5,7 +5,9 @@ use super::permit::Permit;
 use super::stage::Stage;
 use super::wait::{Claim, Outcome, Sequence, WaitWord};
 use crate::arch::Context;
+use crate::arch::announce::Flow;
 use crate::primitive::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::primitive::futex;
 use crate::primitive::tls;
 use crate::stack::{Stack, StackSize, Ticket};
 use std::cell::{Cell, UnsafeCell};
@@ -79,6 +81,7 @@ pub(crate) struct Vtable {
 #[derive(Debug)]
 pub(crate) struct Green {
     pub(crate) context: UnsafeCell<Context>,
+    pub(crate) flow: Flow,
     pub(crate) thread_pointer: Cell<usize>,
     /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
     pub(crate) machine: Cell<*const ()>,
@@ -124,11 +127,18 @@ unsafe impl Send for Token {}
 unsafe impl Sync for Token {}
 
 impl Token {
-    /// Tries to end the episode; on [`Claim::Resume`] the caller makes the thread runnable.
+    /// Tries to end the episode; on [`Claim::Resume`] the caller makes the green thread
+    /// runnable, on [`Claim::Wake`] it wakes the OS thread ([`Token::wake_thread`]).
     #[inline(always)]
     pub(crate) fn claim(self, outcome: Outcome) -> Claim {
         // SAFETY: TypeStable: the header is one for ever, and its wait word is an atomic.
         unsafe { self.green.as_ref() }.wait.claim(self.sequence, outcome)
+    }
+
+    /// Wakes the OS thread whose episode was claimed, wherever it is by now.
+    pub(crate) fn wake_thread(self) {
+        // SAFETY: TypeStable; only the address of the word is used.
+        futex::wake(unsafe { self.green.as_ref() }.wait.futex().0, 1);
     }
 }
 
@@ -137,6 +147,7 @@ impl Green {
     pub(super) fn free() -> Self {
         Self {
             context: UnsafeCell::new(Context::EMPTY),
+            flow: Flow::none(),
             thread_pointer: Cell::new(0),
             machine: Cell::new(std::ptr::null()),
             wait: WaitWord::new(),

@@ -24,6 +24,8 @@
 
 pub(crate) mod join;
 pub(crate) mod permit;
+#[cfg(all(test, loom))]
+mod permit_model;
 pub(crate) mod wait;
 
 #[cfg(all(test, loom))]
@@ -36,7 +38,11 @@ pub(crate) mod arena;
 #[cfg(not(loom))]
 mod header;
 #[cfg(not(loom))]
+mod id;
+#[cfg(not(loom))]
 pub(crate) mod stage;
 
 #[cfg(not(loom))]
 pub(crate) use header::{Flags, Green, Kind, Phase, Reason, Token, Vtable, current};
+#[cfg(not(loom))]
+pub use id::ThreadId;

@@ -13,8 +13,9 @@
 //! | status | means | goes to |
 //! |---|---|---|
 //! | `RUNNING` | no episode is open | `WAITING` by the owner ([`WaitWord::begin`]) |
-//! | `WAITING` | announced; the owner is still on its stack | `PARKED` by the post-switch action ([`WaitWord::commit`]); an outcome by a waker |
+//! | `WAITING` | announced; the owner is still on its stack | `PARKED` by the post-switch action ([`WaitWord::commit`]); `ASLEEP` by an OS thread; an outcome by a waker |
 //! | `PARKED` | off its stack, its context is saved | an outcome by a waker, who then owns the resumption |
+//! | `ASLEEP` | an OS thread that sleeps in the kernel, or is about to | an outcome by a waker, who then owns nothing |
 //! | `WOKEN`, `DEADLINE`, `CANCELLED` | an outcome: a waker has claimed the episode | `RUNNING` by the owner ([`WaitWord::finish`]) |
 //!
 //! # Invariants
@@ -40,6 +41,7 @@ const PARKED: u64 = 2;
 const WOKEN: u64 = 3;
 const DEADLINE: u64 = 4;
 const CANCELLED: u64 = 5;
+const ASLEEP: u64 = 6;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,12 @@ impl Sequence {
 pub(crate) enum Claim {
     /// The episode, and with it the duty to make the thread runnable.
     Resume,
+    /// The episode of an OS thread, which has to be woken by [`WaitWord::futex`].
+    ///
+    /// NOTE: it looks at the word by itself too, so it may be gone by now and its header be
+    /// somebody else's: the address of the word is all that may be used. A green thread, by
+    /// contrast, stays where it is until whoever was told [`Claim::Resume`] resumes it.
+    Wake,
     /// The episode; its owner is still on its stack and will see the outcome there.
     Early,
     /// Nothing: another waker was first, or the episode is long over.
@@ -105,7 +113,7 @@ impl WaitWord {
     #[inline(always)]
     pub(crate) fn is_claimed(&self) -> bool {
         // ORDERING: Relaxed; `finish` acquires before the outcome is acted upon.
-        self.0.load(Ordering::Relaxed) & STATUS_MASK >= WOKEN
+        matches!(self.0.load(Ordering::Relaxed) & STATUS_MASK, WOKEN | DEADLINE | CANCELLED)
     }
 
     /// Declares the owner off its stack: the post-switch action. `false` means that a waker came
@@ -113,12 +121,23 @@ impl WaitWord {
     #[inline(always)]
     #[must_use]
     pub(crate) fn commit(&self) -> bool {
+        self.commit_to(PARKED)
+    }
+
+    /// As [`WaitWord::commit`], by an OS thread that is about to sleep in the kernel.
+    #[must_use]
+    pub(crate) fn commit_asleep(&self) -> bool {
+        self.commit_to(ASLEEP)
+    }
+
+    #[inline(always)]
+    fn commit_to(&self, status: u64) -> bool {
         // ORDERING: Relaxed; only wakers can change the word now, and the exchange decides.
         let seen = self.0.load(Ordering::Relaxed);
         if seen & STATUS_MASK != WAITING {
             return false;
         }
-        let parked = (seen & !STATUS_MASK) | PARKED;
+        let parked = (seen & !STATUS_MASK) | status;
         // ORDERING: Release; pairs with the Acquire in `claim`; publishes the saved context.
         let release = ord!("wait.commit", Release);
         // ORDERING: `release` as said above; Relaxed on failure: the caller only requeues.
@@ -142,6 +161,7 @@ impl WaitWord {
             let claim = match seen.wrapping_sub(base) {
                 WAITING => Claim::Early,
                 PARKED => Claim::Resume,
+                ASLEEP => Claim::Wake,
                 _ => return Claim::Lost,
             };
             // ORDERING: AcqRel; Acquire pairs with the Release in `commit` (the saved context),
@@ -180,13 +200,7 @@ impl WaitWord {
         self.0.store(seen & !STATUS_MASK | RUNNING, Ordering::Relaxed);
     }
 
-    /// Whether the owner is in an episode that nobody has claimed; for the dump, which only looks.
-    pub(crate) fn is_waiting(&self) -> bool {
-        // ORDERING: Relaxed; a statistic.
-        matches!(self.0.load(Ordering::Relaxed) & STATUS_MASK, WAITING | PARKED)
-    }
-
-    /// The address and value an OS thread sleeps on: the low half of the word, while `PARKED`.
+    /// The address and value an OS thread sleeps on: the low half of the word, while `ASLEEP`.
     #[cfg(not(loom))]
     pub(crate) fn futex(&self) -> (&crate::primitive::atomic::AtomicU32, u32) {
         // ORDERING: Relaxed; the kernel compares again under its own lock.
@@ -198,8 +212,8 @@ impl WaitWord {
         (unsafe { &*half }, low)
     }
 
-    /// Whether a futex value read by [`WaitWord::futex`] says "parked, not yet claimed".
-    pub(crate) fn is_parked_value(low: u32) -> bool {
-        u64::from(low) & STATUS_MASK == PARKED
+    /// Whether a futex value read by [`WaitWord::futex`] says "asleep, not yet claimed".
+    pub(crate) fn is_asleep_value(low: u32) -> bool {
+        u64::from(low) & STATUS_MASK == ASLEEP
     }
 }

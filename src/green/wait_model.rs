@@ -124,8 +124,34 @@ fn a_late_claim_loses_against_a_later_episode() {
         let _ = word.commit();
         let claims = wakers.map(|waker| waker.join().expect("no panic"));
         assert_eq!(claims.iter().filter(|claim| **claim == Claim::Lost).count(), 1);
-        assert!(word.is_waiting(), "a late claim has ended a later episode");
+        assert!(!word.is_claimed(), "a late claim has ended a later episode");
         assert_eq!(word.claim(second, Outcome::Woken), Claim::Resume);
         assert_eq!(word.finish(), Some(Outcome::Woken));
+    });
+}
+
+/// An OS thread polls its word, so it may be gone before its waker has looked at its header: the
+/// waker is told to wake it, and never to resume it.
+#[test]
+fn a_waker_of_an_os_thread_is_never_told_to_resume_it() {
+    check(|| {
+        let word = Arc::new(WaitWord::new());
+        let kind = Arc::new(Shared::new(1));
+        let sequence = word.begin();
+        let waker = {
+            let (word, kind) = (Arc::clone(&word), Arc::clone(&kind));
+            thread::spawn(move || {
+                if word.claim(sequence, Outcome::Woken) == Claim::Resume {
+                    assert_eq!(kind.get(), 1, "somebody else's header by now");
+                }
+            })
+        };
+        let _ = word.commit_asleep();
+        while word.finish().is_none() {
+            thread::yield_now();
+        }
+        // The thread ends, and its header begins another life.
+        kind.set(2);
+        waker.join().expect("no panic");
     });
 }

@@ -1,8 +1,8 @@
 //! The dump: every green thread, every processor, every machine.
 
-use crate::green::{Green, Kind, Phase, Reason, arena};
+use super::Survivor;
+use crate::green::{Green, Kind, Phase, Reason, ThreadId, arena};
 use crate::machine::Machine;
-use crate::runtime::{Survivor, ThreadId};
 use crate::sched::{self, Shared};
 use crate::sys::clock::now_ns;
 use std::fmt;

@@ -24,7 +24,12 @@ pub fn install_panic_hook() {
 
 fn report(name: &str, info: &PanicHookInfo<'_>) {
     let mut line = Line::new();
-    let message = info.payload_as_str().unwrap_or("Box<dyn Any>");
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("Box<dyn Any>");
     // A `Line` never fails to be written to; what does not fit is cut.
     let _ = match info.location() {
         Some(location) => {

@@ -32,6 +32,10 @@ pub struct Metrics {
     pub handoffs_computing: u64,
     /// Machines that have a thread.
     pub machines: u64,
+    /// Machines that look for work.
+    pub machines_searching: u64,
+    /// Machines that sleep, without a processor.
+    pub machines_sleeping: u64,
     /// Processors.
     pub processors: u64,
     /// Stacks bound to green threads, in all runtimes.
@@ -61,6 +65,8 @@ pub fn metrics() -> Metrics {
 fn add(sum: &mut Metrics, shared: &Shared) {
     sum.live += shared.live();
     sum.machines += u64::from(shared.spares.running());
+    sum.machines_searching += u64::from(shared.idle.searching());
+    sum.machines_sleeping += shared.spares.sleeping() as u64;
     sum.processors += shared.processors.len() as u64;
     sum.handoffs_blocked += shared.monitor.taken_blocked.get();
     sum.handoffs_computing += shared.monitor.taken_computing.get();
@@ -93,6 +99,8 @@ impl fmt::Display for Metrics {
             ("hand-offs, blocked", self.handoffs_blocked),
             ("hand-offs, computing", self.handoffs_computing),
             ("machines", self.machines),
+            ("machines, searching", self.machines_searching),
+            ("machines, sleeping", self.machines_sleeping),
             ("processors", self.processors),
             ("stacks bound", self.stacks_bound),
             ("stacks mapped", self.stacks_mapped),

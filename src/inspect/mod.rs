@@ -6,10 +6,12 @@
 mod dump;
 mod hook;
 mod metrics;
+mod survivor;
 
 pub use dump::{Dump, GreenInfo, MachineInfo, ProcessorInfo, dump};
 pub use hook::install_panic_hook;
 pub use metrics::{Metrics, metrics};
+pub use survivor::Survivor;
 
 pub(crate) use dump::survivors;
 

@@ -80,15 +80,16 @@ impl Bias {
 
     /// Begins a tenure of processor `index`; in the runtime.
     pub(crate) fn begin_tenure(&self, index: u32) {
-        // ORDERING: Release; pairs with the exchange in `request`: who requests it sees the
-        // machine as its holder.
-        self.tenure.store(index << STATE_BITS | HELD, Ordering::Release);
+        // ORDERING: Relaxed; the machine is in the runtime, so this comes after e2, and whoever
+        // requests what is stored here has m2 after it: the fences do the rest (OneHolder).
+        self.tenure.store(index << STATE_BITS | HELD, Ordering::Relaxed);
     }
 
     /// Ends a tenure; in the runtime, so the monitor cannot take the processor meanwhile.
     pub(crate) fn end_tenure(&self) {
-        // ORDERING: AcqRel; decides against the exchange in `take`, which then fails.
-        self.tenure.swap(VACANT, Ordering::AcqRel);
+        // ORDERING: Relaxed; a take of this tenure can no longer succeed (OneHolder), and the
+        // processor goes its way by `Idle::retire` or the parker, which publish it.
+        self.tenure.swap(VACANT, Ordering::Relaxed);
     }
 
     /// Enters the runtime: e1, e2, e3.
@@ -112,15 +113,11 @@ impl Bias {
         }
         let held = seen & !STATE_MASK | HELD;
         let requested = seen & !STATE_MASK | REQUESTED;
-        let kept =
-            // ORDERING: AcqRel; decides against the exchange in `take`, which it pairs with.
-            self.tenure.compare_exchange(
-                requested,
-                held,
-                ord!("bias.enter.slow", AcqRel),
-                ord!("bias.enter.slow", Acquire),
-            );
-        match kept {
+        // ORDERING: Acquire; pairs with the exchange in `take`: after TAKEN, what the monitor wrote
+        // before it is seen. The exchange itself decides between the two.
+        let acquire = ord!("bias.enter.slow", Acquire);
+        // ORDERING: `acquire` as said above, either way.
+        match self.tenure.compare_exchange(requested, held, acquire, acquire) {
             Ok(_) => Tenure::Kept,
             Err(now) if now == held => Tenure::Kept,
             Err(_) => {
@@ -144,9 +141,10 @@ impl Bias {
     pub(crate) fn request(&self, index: u32) -> bool {
         let held = index << STATE_BITS | HELD;
         let requested = index << STATE_BITS | REQUESTED;
-        // ORDERING: Acquire; pairs with the Release in `begin_tenure`. The heavy fence that the
-        // caller issues orders the store before `take`.
-        self.tenure.compare_exchange(held, requested, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // ORDERING: Relaxed; the heavy fence that the caller issues orders it before `take`.
+        let relaxed = Ordering::Relaxed;
+        // ORDERING: as above; on failure there is nothing to take.
+        self.tenure.compare_exchange(held, requested, relaxed, relaxed).is_ok()
     }
 
     /// Monitor: after the heavy fence, takes the processor if the machine is in user code (m3).
@@ -157,14 +155,11 @@ impl Bias {
         let outside = self.in_runtime.load(ord!("bias.take.load", Acquire)) == 0;
         let state = if outside || mutant!("bias.take.check") { TAKEN } else { HELD };
         let next = index << STATE_BITS | state;
-        let exchanged =
-            // ORDERING: AcqRel; decides against the exchange in `enter_slow`, which it pairs with.
-            self.tenure.compare_exchange(
-                requested,
-                next,
-                ord!("bias.take.exchange", AcqRel),
-                Ordering::Relaxed,
-            );
+        // ORDERING: Release; pairs with the Acquire in `enter_slow`. The exchange itself decides
+        // between the two; the load above acquires.
+        let release = ord!("bias.take.exchange", Release);
+        // ORDERING: `release` as said above; Relaxed on failure: nothing was taken.
+        let exchanged = self.tenure.compare_exchange(requested, next, release, Ordering::Relaxed);
         exchanged.is_ok() && state == TAKEN
     }
 

@@ -9,10 +9,10 @@
 // MUTANT: bias.take.exchange EQUIVALENT: as above; kept, for what a monitor may leave on TAKEN
 
 use super::bias::{Bias, Tenure};
+use super::parker::Parker;
 use crate::primitive::fence;
 use crate::primitive::model::{Shared, check};
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 /// A machine's bias and the state of the processor it holds.
@@ -24,14 +24,16 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Arc<Self> {
-        let bias = Bias::new();
-        bias.begin_tenure(0);
-        Arc::new(Self { bias, processor: Shared::new(0) })
+        let fixture = Self { bias: Bias::new(), processor: Shared::new(0) };
+        fixture.bias.begin_tenure(0);
+        Arc::new(fixture)
     }
 
     /// One round of the monitor; `true`: the processor is its own.
     fn revoke(&self) -> bool {
-        let _ = self.bias.request(0);
+        if !self.bias.request(0) {
+            return false;
+        }
         fence::heavy();
         self.bias.take(0)
     }
@@ -100,72 +102,97 @@ fn a_second_round_takes_at_most_once() {
     });
 }
 
-/// Two processors and a machine that goes from the first to the second, by itself or because it
-/// has lost the first. What a take has taken is told by the processors' `holder`, if whoever ends
-/// a tenure clears it: the machine that gives its processor up, or the monitor that takes it.
+/// Two processors, and a machine that goes from the first to the second: by itself, or because it
+/// has lost the first.
 struct TwoTenures {
     bias: Bias,
     processors: [Shared<u32>; 2],
-    /// Whether the machine is the processor's holder.
-    holder: [AtomicBool; 2],
 }
 
 impl TwoTenures {
-    fn use_processor(&self, index: usize) {
-        self.processors[index].update(|uses| *uses += 1);
+    fn use_processor(&self, index: u32) {
+        self.processors[index as usize].update(|uses| *uses += 1);
     }
 
-    fn attach(&self, index: usize) {
-        self.holder[index].store(true, Ordering::Release);
-        self.use_processor(index);
-    }
-
-    /// The monitor, whose candidate is the first processor.
-    fn round(&self) -> Option<usize> {
-        if !self.holder[0].load(Ordering::Acquire) {
-            return None;
+    /// One round of the monitor about processor `index`.
+    fn revoke(&self, index: u32) -> bool {
+        if !self.bias.request(index) {
+            return false;
         }
-        let _ = self.bias.request(0);
         fence::heavy();
-        if !self.bias.take(0) {
-            return None;
+        let taken = self.bias.take(index);
+        if taken {
+            self.use_processor(index);
         }
-        // The candidate may be an old story: it is the holder words that name what was taken.
-        let taken = usize::from(!self.holder[0].load(Ordering::Acquire));
-        assert!(self.holder[taken].load(Ordering::Acquire), "took from a machine without one");
-        self.holder[taken].store(false, Ordering::Release);
-        self.use_processor(taken);
-        Some(taken)
+        taken
     }
 }
 
-/// OneHolder over two tenures: what the monitor asks of the first may be answered in the second.
+/// OneHolder over two tenures: what the monitor asks of the first is never answered in the
+/// second, and the second can be taken as the first could.
 #[test]
-fn a_take_is_of_the_processor_whose_holder_the_machine_is() {
+fn a_take_is_of_the_processor_that_was_requested() {
     check(|| {
-        let fixture = Arc::new(TwoTenures {
-            bias: Bias::new(),
-            processors: [Shared::new(0), Shared::new(0)],
-            holder: [AtomicBool::new(true), AtomicBool::new(false)],
-        });
+        let processors = [Shared::new(0), Shared::new(0)];
+        let fixture = Arc::new(TwoTenures { bias: Bias::new(), processors });
+        fixture.bias.begin_tenure(0);
         let monitor = {
             let fixture = Arc::clone(&fixture);
-            thread::spawn(move || [fixture.round(), fixture.round()])
+            thread::spawn(move || [fixture.revoke(0), fixture.revoke(1)])
         };
         fixture.use_processor(0);
         fixture.bias.leave();
-        if fixture.bias.enter() == Tenure::Kept {
+        let first = fixture.bias.enter() == Tenure::Lost;
+        if !first {
             fixture.use_processor(0);
-            fixture.holder[0].store(false, Ordering::Release);
+            fixture.bias.end_tenure();
         }
-        fixture.attach(1);
+        fixture.bias.begin_tenure(1);
+        fixture.use_processor(1);
+        fixture.bias.leave();
+        let second = fixture.bias.enter() == Tenure::Lost;
+        if !second {
+            fixture.use_processor(1);
+        }
+        assert_eq!(monitor.join().expect("no panic"), [first, second]);
+    });
+}
+
+/// A machine that gives its processor up by itself, in `blocking` or for good: a request that is
+/// under way takes nothing, and whoever is given the processor has it alone.
+#[test]
+fn a_release_and_a_take_do_not_both_give_the_processor_away() {
+    check(|| {
+        let fixture = Fixture::new();
+        let released = Arc::new(Parker::new());
+        let monitor = {
+            let fixture = Arc::clone(&fixture);
+            thread::spawn(move || {
+                let taken = fixture.revoke();
+                if taken {
+                    fixture.processor.update(|stays| *stays += 100);
+                }
+                taken
+            })
+        };
+        let heir = {
+            let (fixture, released) = (Arc::clone(&fixture), Arc::clone(&released));
+            thread::spawn(move || {
+                if released.receive(None) == Some(8) {
+                    fixture.processor.update(|stays| *stays += 10);
+                }
+            })
+        };
         fixture.bias.leave();
         let kept = fixture.bias.enter() == Tenure::Kept;
         if kept {
-            fixture.use_processor(1);
+            fixture.bias.end_tenure();
         }
+        released.send(if kept { 8 } else { 16 });
+        fixture.bias.leave();
+        heir.join().expect("no panic");
         let taken = monitor.join().expect("no panic");
-        let second = taken.iter().filter(|taken| **taken == Some(1)).count();
-        assert!(second <= 1 && (kept || second == 1));
+        assert_eq!(taken, !kept);
+        assert_eq!(fixture.bias.enter(), Tenure::Kept, "a loss is told once");
     });
 }

@@ -3,6 +3,7 @@
 use super::bias::Bias;
 use super::parker::Parker;
 use crate::arch::Context;
+use crate::arch::announce::Flow;
 use crate::green::Green;
 use crate::primitive::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use crate::processor::Processor;
@@ -41,6 +42,7 @@ pub(crate) enum Slice {
 pub(crate) struct Machine {
     pub(crate) bias: Bias,
     pub(crate) root: Context,
+    pub(crate) flow: Flow,
     pub(crate) thread_pointer: Cell<usize>,
     processor: Cell<*const Processor>,
     pub(crate) post: Cell<Post>,
@@ -72,6 +74,7 @@ impl Machine {
         Self {
             bias: Bias::new(),
             root: Context::EMPTY,
+            flow: Flow::none(),
             thread_pointer: Cell::new(0),
             processor: Cell::new(std::ptr::null()),
             post: Cell::new(Post::Nothing),

@@ -17,7 +17,9 @@
 //! (name services, character sets), which an interposed `dlopen` does not.
 
 use super::Support;
+use super::interposed::{Fix, is_left_out};
 use super::layout::{DTV, Layout, ORIENTATION, Orientation};
+use super::modules::StaticModule;
 use super::registry;
 use crate::{arch, sys};
 use core::ops::Range;
@@ -103,14 +105,19 @@ impl Template {
         let source = Memory(tp).at::<u8>(range.start);
         // SAFETY: the range is part of the block, which nobody changes meanwhile.
         let bytes = unsafe { core::slice::from_raw_parts(source, range.len()) }.into();
-        let mut parts = Vec::new();
-        let mut start = range.start;
-        for skip in skipped.iter().filter(|skip| !skip.is_empty()) {
-            parts.push(start..skip.start);
-            start = skip.end;
-        }
-        parts.push(start..range.end);
-        Self { range, bytes, parts: parts.into() }
+        Self { parts: parts(&range, skipped), range, bytes }
+    }
+
+    /// The template with one more module, whose thread-locals lie in the surplus.
+    pub(super) fn with_module(&self, module: &StaticModule, skipped: &[Range<isize>]) -> Self {
+        let end = module.offset + module.bytes() as isize;
+        let range = self.range.start.min(module.offset & -64)..self.range.end.max((end + 63) & -64);
+        let mut bytes = vec![0; range.len()];
+        bytes[(self.range.start - range.start) as usize..][..self.bytes.len()]
+            .copy_from_slice(&self.bytes);
+        bytes[(module.offset - range.start) as usize..][..module.bytes()]
+            .copy_from_slice(&module.initial);
+        Self { parts: parts(&range, skipped), range, bytes: bytes.into() }
     }
 
     /// Forgets the lent words, which are the machine's that made the scratch block.
@@ -158,6 +165,18 @@ impl Template {
     }
 }
 
+/// `range` without the ranges `skipped`, which rise and lie in it, or are empty.
+fn parts(range: &Range<isize>, skipped: &[Range<isize>]) -> Box<[Range<isize>]> {
+    let mut parts = Vec::new();
+    let mut start = range.start;
+    for skip in skipped.iter().filter(|skip| !skip.is_empty()) {
+        parts.push(start..skip.start);
+        start = skip.end;
+    }
+    parts.push(start..range.end);
+    parts.into()
+}
+
 impl Layout {
     /// The block of the slot that ends at `end`, a multiple of the page size.
     pub(super) fn place(&self, end: usize) -> Block {
@@ -179,8 +198,11 @@ impl Layout {
             (self.list + 8, own(self.list)),
             (self.robust - 8, own(self.robust)),
             (self.robust, own(self.robust)),
-            (self.resolver_pointer, own(self.resolver)),
         ];
+        if !is_left_out(Fix::Resolver) {
+            // SAFETY: the caller's block; the pointer lies in it.
+            unsafe { block.write(self.resolver_pointer, own(self.resolver)) };
+        }
         for (offset, word) in words {
             // SAFETY: the caller's block; every offset of the layout lies in it, 8-aligned.
             unsafe { block.write(offset, word) };
@@ -280,7 +302,7 @@ impl Support {
         unsafe { self.template().copy_to(block.tp) };
         // SAFETY: as above, with the vector glibc made for it.
         unsafe { self.layout.identify(block.tp, dtv, id) };
-        if self.marks_cold_rseq() {
+        if registry.marks_rseq {
             // SAFETY: as above.
             unsafe { self.layout.mark_rseq(block.tp) };
         }
@@ -307,18 +329,22 @@ impl Support {
         unsafe { self.template().copy_parts_to(block.tp) };
         // SAFETY: as above, with its own vector.
         unsafe { self.layout.identify(block.tp, dtv, registry::next_id(id)) };
+        if !self.kept.is_empty() {
+            // SAFETY: as above; libc's word, which was kept with the rest.
+            unsafe { memory.write(self.layout.errno, 0_i32) };
+        }
     }
 
     /// See [`super::discard`].
-    pub(super) unsafe fn discard(&self, block: Block) {
+    pub(super) unsafe fn discard(&self, tp: usize) {
         if self.is_lodger() {
             return;
         }
         // SAFETY: built, and nobody runs on it.
-        let id = unsafe { Memory(block.tp).read::<u32>(self.layout.tid) };
+        let id = unsafe { Memory(tp).read::<u32>(self.layout.tid) };
         registry::lock().remove(id);
         // SAFETY: glibc made the vector, and nobody uses the block any more; 0 keeps the memory.
-        unsafe { (self.symbols.deallocate_tls)(block.tp, 0) };
+        unsafe { (self.symbols.deallocate_tls)(tp, 0) };
     }
 }
 

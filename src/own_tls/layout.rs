@@ -14,8 +14,8 @@
 //! thread-locals of all modules that were there at start, and the head of `struct pthread`.
 //!
 //! Every offset is found out, none is assumed: sizes from the loader, fields from what glibc
-//! tells debuggers, the thread's id and the robust list from the kernel, the resolver state from
-//! where libc puts it on a thread of its own.
+//! tells debuggers, the robust list from the kernel, the resolver state from where libc puts it
+//! on a thread of its own.
 //!
 //! **Trap**: the offset of the thread's id is never found by searching for the id. With
 //! `pid_max` 32768 the upper half of a pointer (0x7fxx) can equal it.
@@ -84,6 +84,10 @@ pub(super) struct Layout {
     pub(super) resolver: isize,
     /// libc's pointer to the resolver state in force.
     pub(super) resolver_pointer: isize,
+    /// `errno`.
+    pub(super) errno: isize,
+    /// libc's pointer to the last error of the loader, if it was found.
+    pub(super) loader_error: Option<isize>,
     /// The processor number in the restartable-sequence area, if glibc has one.
     pub(super) rseq_cpu: Option<isize>,
 }
@@ -133,6 +137,10 @@ impl Layout {
             specific,
             resolver: resolver.state,
             resolver_pointer: resolver.pointer,
+            errno: sys::thread::errno_address().wrapping_sub(arch::thread_pointer()) as isize,
+            loader_error: symbols
+                .loader_error
+                .map(|address| address.wrapping_sub(arch::thread_pointer()) as isize),
             rseq_cpu,
         };
         layout.check_list()?;
@@ -162,13 +170,21 @@ impl Layout {
 
     /// The running thread is on glibc's list of threads: its neighbour links back to it.
     fn check_list(&self) -> Result<(), Unsupported> {
+        /// The neighbour may be ending just now.
+        const TRIES: usize = 100;
         let links = arch::thread_pointer().wrapping_add_signed(self.list);
-        let mut next = [0];
-        let mut back = [0];
-        let linked = sys::heap::peek(links, &mut next)
-            && sys::heap::peek(next[0].wrapping_add(8), &mut back)
-            && back[0] == links;
-        if linked { Ok(()) } else { Err(Unsupported::new("glibc's list of threads is elsewhere")) }
+        let is_linked = || {
+            let mut next = [0];
+            let mut back = [0];
+            sys::heap::peek(links, &mut next)
+                && sys::heap::peek(next[0].wrapping_add(8), &mut back)
+                && back[0] == links
+        };
+        if (0..TRIES).any(|_| is_linked()) {
+            Ok(())
+        } else {
+            Err(Unsupported::new("glibc's list of threads is elsewhere"))
+        }
     }
 }
 
@@ -190,7 +206,7 @@ fn template(
     };
     for module in modules {
         range.start = range.start.min(module.offset);
-        range.end = range.end.max(module.offset + module.bytes as isize);
+        range.end = range.end.max(module.offset + module.bytes() as isize);
     }
     // From glibc 2.41 on the restartable-sequence area lies among the thread-locals.
     if let Some(cpu) = rseq_cpu.filter(|cpu| *cpu < 0) {
@@ -216,22 +232,23 @@ fn unused() -> Range<isize> {
     if is_unused { SAVED_VECTORS } else { 0..0 }
 }
 
-/// Where the thread's id lies: asked of the kernel, and of glibc.
+/// Where the thread's id lies: glibc says so, and the id is there on two threads.
+///
+/// The kernel clears a word at this place when a thread ends, which confirms it. From glibc 2.43
+/// on it clears another one (`joinstate`), and there is no telling from the kernel.
 fn tid(symbols: &Symbols, pthread: isize) -> Result<isize, Unsupported> {
-    let tp = arch::thread_pointer();
     let offset = pthread + symbols.tid as isize;
-    let mut word = [0];
-    let known = sys::heap::peek(tp.wrapping_add_signed(offset), &mut word)
-        && word[0] as u32 == sys::thread::id();
-    let agreed = match sys::thread::id_address() {
-        Some(address) => address == tp.wrapping_add_signed(offset),
-        // A kernel without checkpoint/restore: glibc's own description has to do.
-        None => true,
+    let is_here = move || {
+        let mut word = [0];
+        let place = arch::thread_pointer().wrapping_add_signed(offset);
+        sys::heap::peek(place, &mut word) && word[0] as u32 == sys::thread::id()
     };
-    if known && agreed {
+    let place = arch::thread_pointer().wrapping_add_signed(offset);
+    let is_confirmed = sys::thread::id_address() == Some(place);
+    if is_here() && (is_confirmed || super::on_fresh_thread(is_here)?) {
         Ok(offset)
     } else {
-        Err(Unsupported::new("glibc and the kernel disagree on where the thread's id lies"))
+        Err(Unsupported::new("the thread's id is not where glibc says"))
     }
 }
 

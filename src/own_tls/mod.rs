@@ -42,9 +42,11 @@
 
 mod block;
 mod exit;
+mod interposed;
 mod layout;
 mod modules;
 mod registry;
+mod rseq;
 mod self_test;
 mod symbols;
 #[cfg(test)]
@@ -52,12 +54,14 @@ mod tests;
 mod words;
 
 pub(crate) use block::Block;
+pub(crate) use interposed::{in_forked_child, on_forked_child, on_stack_asked};
 pub(crate) use words::lend;
 
 use crate::arch::{self, ThreadPointerMode};
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::tls;
 use core::ops::Range;
+use interposed::{Fix, is_left_out};
 use std::io;
 use std::sync::OnceLock;
 
@@ -127,12 +131,6 @@ impl Support {
         if self.is_lodger() { 0 } else { self.layout.block_bytes() }
     }
 
-    /// The distance from any thread pointer to the words of `primitive::tls`.
-    #[inline(always)]
-    pub(crate) fn local_offset(&self) -> isize {
-        self.local_offset
-    }
-
     /// Whether the thread pointer is never changed, so that there are no blocks.
     #[inline(always)]
     fn is_lodger(&self) -> bool {
@@ -148,11 +146,6 @@ impl Support {
         unsafe { &*template }
     }
 
-    /// Whether new blocks say in a cold page that restartable sequences are off.
-    fn marks_cold_rseq(&self) -> bool {
-        true
-    }
-
     /// The parts of the template that a renewal leaves as they are, in rising order.
     fn skipped_by_renewals(&self) -> [Range<isize>; 2] {
         [self.kept.clone(), self.layout.unused.clone()]
@@ -160,11 +153,13 @@ impl Support {
 
     /// See [`support`].
     fn find() -> Result<Self, Unsupported> {
+        interposed::read_left_out();
         let mode = arch::choose().map_err(|_| Unsupported::new("contexts cannot be switched"))?;
         let symbols = symbols::Symbols::find()?;
         let modules = modules::Modules::loaded(&symbols);
         let layout = layout::Layout::measure(&symbols, &modules.fixed)?;
         let kept = match words::find(&symbols)? {
+            _ if is_left_out(Fix::Words) => 0..0,
             words::Found::Words(cache, arena) => {
                 words::register(cache);
                 words::register(arena);
@@ -184,7 +179,14 @@ impl Support {
         if support.is_lodger() {
             return Ok(support);
         }
-        self_test::run(support, &modules)
+        interposed::check_bound()?;
+        interposed::setxid::install()?;
+        let support = self_test::run(support, &modules)?;
+        let mut registry = registry::lock();
+        registry.known = Some(modules.fixed);
+        registry.marks_rseq = rseq::has_readers(&support);
+        drop(registry);
+        Ok(support)
     }
 }
 
@@ -229,11 +231,11 @@ pub(crate) unsafe fn renew(block: Block) {
 /// Takes a block apart, before its memory is unmapped.
 ///
 /// # Safety
-/// As [`renew`]; and the block is not used any more.
-pub(crate) unsafe fn discard(block: Block) {
+/// As [`renew`], for the block with this thread pointer; and the block is not used any more.
+pub(crate) unsafe fn discard(thread_pointer: usize) {
     if let Some(support) = installed() {
         // SAFETY: the caller's clauses.
-        unsafe { support.discard(block) };
+        unsafe { support.discard(thread_pointer) };
     }
 }
 

@@ -10,6 +10,7 @@
 //! before anything else has run on it.
 
 use super::block::{Memory, Template};
+use super::interposed::{Fix, is_left_out};
 use super::layout::{DTV, ORIENTATION, Orientation};
 use super::modules::Modules;
 use super::{Support, Unsupported, on_thread_pointer};
@@ -63,8 +64,10 @@ pub(super) fn run(mut support: Support, modules: &Modules) -> Result<Support, Un
     unsafe { support.layout.inherit(tp) };
     // SAFETY: as above, with the vector glibc made for it.
     unsafe { support.layout.identify(tp, dtv, SCRATCH_ID) };
-    // SAFETY: as above.
-    unsafe { support.layout.mark_rseq(tp) };
+    if !is_left_out(Fix::Rseq) {
+        // SAFETY: as above.
+        unsafe { support.layout.mark_rseq(tp) };
+    }
     if modules.dynamic == 0 {
         // SAFETY: the vector begins with its generation.
         support.static_generation = unsafe { Memory(dtv).read(0) };
@@ -99,14 +102,11 @@ fn check_from_outside(support: &Support, modules: &Modules, tp: usize) -> Result
         "the thread pointer does not point to itself",
     )?;
     for module in &modules.fixed {
-        let image = core::ptr::with_exposed_provenance::<u8>(module.image);
-        // SAFETY: the module is loaded and has so many bytes of initial values.
-        let image = unsafe { core::slice::from_raw_parts(image, module.image_bytes) };
         let values = Memory(tp).at::<u8>(module.offset);
-        holds(layout.contains(module.offset, module.bytes), "a module lies outside the block")?;
+        holds(layout.contains(module.offset, module.bytes()), "a module lies outside the block")?;
         // SAFETY: the block, by the line above.
-        let values = unsafe { core::slice::from_raw_parts(values, module.image_bytes) };
-        holds(image == values, "a module's initial values are not in a new block")?;
+        let values = unsafe { core::slice::from_raw_parts(values, module.bytes()) };
+        holds(*module.initial == *values, "a module's initial values are not in a new block")?;
     }
     // SAFETY: the block's vector.
     let dtv = unsafe { Memory(tp).read::<usize>(DTV) };
@@ -163,7 +163,8 @@ fn check_inside(support: &Support, tp: usize) -> Result<(), Unsupported> {
     let seen = unsafe { on_thread_pointer(tp, || look_around(dtors)) };
     let errno = seen.errno.wrapping_sub(tp) as isize;
     let words = super::words::offsets();
-    holds(layout.is_in_template(errno) && seen.errno_works, "errno is not in the block")?;
+    let is_there = layout.is_in_template(errno) && errno == layout.errno;
+    holds(is_there && seen.errno_works, "errno is not in the block")?;
     holds(
         (sys::thread::errno_address(), sys::futex::errno()) == own_errno,
         "running on a block disturbs the thread below",

@@ -47,8 +47,10 @@ pub(super) struct Symbols {
     pub(super) list: usize,
     /// Offset of its array of blocks of thread-specific data.
     pub(super) specific: usize,
-    /// Offset of the place of its static thread-locals in the loader's record of a module.
-    pub(super) link_map_tls_offset: Option<usize>,
+    /// The loader's list of modules with thread-locals; absent in a static program.
+    pub(super) slots: Option<Slots>,
+    /// Where the running thread keeps its last loader error; absent in a static program.
+    pub(super) loader_error: Option<usize>,
     /// Where the restartable-sequence area lies, from the thread pointer; glibc 2.35 and later.
     pub(super) rseq_offset: Option<isize>,
     /// glibc's own name of `malloc`.
@@ -95,6 +97,18 @@ macro_rules! field {
     };
 }
 
+/// A record described for debuggers: its size.
+macro_rules! size {
+    ($name:ident) => {
+        address!($name).map(|bytes| {
+            let bytes = core::ptr::with_exposed_provenance::<u32>(bytes);
+            // SAFETY: constant data of glibc's, a `u32`.
+            let bytes = unsafe { bytes.read() };
+            bytes as usize
+        })
+    };
+}
+
 /// A function of glibc by its name, as the given type.
 macro_rules! function {
     ($name:ident as $kind:ty) => {
@@ -121,17 +135,12 @@ impl Symbols {
             ctype_init: function!(__ctype_init as Nullary)?,
             res_nclose: function!(__res_nclose as CloseResolver)?,
             res_state: function!(__res_state as ResolverState)?,
-            pthread_bytes: {
-                let bytes = address!(_thread_db_sizeof_pthread)?;
-                let bytes = core::ptr::with_exposed_provenance::<u32>(bytes);
-                // SAFETY: constant data of glibc's, a `u32`.
-                let bytes = unsafe { bytes.read() };
-                bytes as usize
-            },
+            pthread_bytes: size!(_thread_db_sizeof_pthread)?,
             tid: field!(_thread_db_pthread_tid)?,
             list: field!(_thread_db_pthread_list)?,
             specific: field!(_thread_db_pthread_specific)?,
-            link_map_tls_offset: link_map_tls_offset(),
+            slots: slots()?,
+            loader_error: loader_error(),
             rseq_offset: rseq_offset(),
             libc_malloc: address!(__libc_malloc).ok(),
             malloc: address!(malloc).ok(),
@@ -139,13 +148,59 @@ impl Symbols {
     }
 }
 
-/// Offset of `l_tls_offset`; a static program has no records to look at.
-fn link_map_tls_offset() -> Option<usize> {
+/// The loader's list of modules with thread-locals, as glibc describes it to debuggers.
+///
+/// The list is made of chunks, each an array with one slot per module number. A slot has the
+/// *generation* in which the module was loaded, which no other load shares, and the loader's
+/// record of the module.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// Where the address of the first chunk is kept.
+    pub(super) head: usize,
+    /// Offset of the number of slots in a chunk.
+    pub(super) len: usize,
+    /// Offset of the address of the next chunk in a chunk.
+    pub(super) next: usize,
+    /// Offset of the first slot in a chunk.
+    pub(super) first: usize,
+    /// Bytes of a slot.
+    pub(super) slot_bytes: usize,
+    /// Offset of the generation in a slot.
+    pub(super) generation: usize,
+    /// Offset of the address of the record in a slot.
+    pub(super) record: usize,
+    /// Offset of the place of the module's static thread-locals in the record.
+    pub(super) tls_offset: usize,
+}
+
+/// Finds the loader's list.
+fn slots() -> Result<Option<Slots>, Unsupported> {
+    cfg_if::cfg_if! {
+        if #[cfg(target_feature = "crt-static")] {
+            Ok(None)
+        } else {
+            Ok(Some(Slots {
+                head: address!(_rtld_global)?
+                    + field!(_thread_db_rtld_global__dl_tls_dtv_slotinfo_list)?,
+                len: field!(_thread_db_dtv_slotinfo_list_len)?,
+                next: field!(_thread_db_dtv_slotinfo_list_next)?,
+                first: field!(_thread_db_dtv_slotinfo_list_slotinfo)?,
+                slot_bytes: size!(_thread_db_sizeof_dtv_slotinfo)?,
+                generation: field!(_thread_db_dtv_slotinfo_gen)?,
+                record: field!(_thread_db_dtv_slotinfo_map)?,
+                tls_offset: field!(_thread_db_link_map_l_tls_offset)?,
+            }))
+        }
+    }
+}
+
+/// The running thread's `__libc_dlerror_result`.
+fn loader_error() -> Option<usize> {
     cfg_if::cfg_if! {
         if #[cfg(target_feature = "crt-static")] {
             None
         } else {
-            field!(_thread_db_link_map_l_tls_offset).ok()
+            address!(__libc_dlerror_result).ok()
         }
     }
 }

@@ -34,7 +34,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // SAFETY: nobody runs on it.
-        unsafe { discard(self.block) };
+        unsafe { discard(self.block.thread_pointer()) };
         // SAFETY: allocated with this layout.
         unsafe { std::alloc::dealloc(self.pages, self.layout) };
     }
@@ -46,6 +46,7 @@ fn support_is_found_here() {
     eprintln!("{support:#x?} {:x?}", words::offsets());
     assert!(support.block_bytes() > 0);
     assert_eq!(words::offsets().len(), 2, "malloc's words are found");
+    assert!(support.kept.is_empty());
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn measure() {
     let end = unsafe { slot.pages.add(slot.layout.size()) };
     time("discard and build", 1_000, &mut || {
         // SAFETY: nobody runs on it.
-        unsafe { discard(slot.block) };
+        unsafe { discard(slot.block.thread_pointer()) };
         // SAFETY: the same place again; the template and the loader overwrite what matters.
         let again = unsafe { build(end) };
         assert_eq!(again.expect("memory"), slot.block);

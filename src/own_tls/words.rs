@@ -78,7 +78,8 @@ pub(super) enum Found {
     /// Offsets of the cache and of the arena from the thread pointer.
     Words(isize, isize),
     /// Unknown: a block keeps this range, libc's thread-locals, from one green thread to the
-    /// next, so that what the allocator hung there is used again and does not leak.
+    /// next, so that what the allocator hung there is used again and does not leak. `errno` and
+    /// the locale start afresh even so.
     Absent(Range<isize>),
 }
 
@@ -107,9 +108,13 @@ pub(super) fn find(symbols: &Symbols) -> Result<Found, Unsupported> {
 
 /// libc's thread-locals in the running block, from the thread pointer.
 fn libc_locals(libc_malloc: usize) -> Option<Range<isize>> {
-    let modules = sys::dl::modules();
-    let libc = modules.iter().find(|module| module.contains(libc_malloc))?;
-    let tls = libc.tls.filter(|tls| tls.instance != 0)?;
+    let mut tls = None;
+    sys::dl::for_each_module(&mut |module| {
+        if module.contains(libc_malloc) {
+            tls = module.tls;
+        }
+    });
+    let tls = tls.filter(|tls| tls.instance != 0)?;
     let start = tls.instance.wrapping_sub(arch::thread_pointer()) as isize;
     Some(start..start + tls.bytes as isize)
 }

@@ -7,10 +7,12 @@
 //! weakened, or whose step is left out, and the model of that protocol has to fail.
 
 #[cfg(loom)]
+#[allow(unused_imports, reason = "models compile a part of the crate")]
 pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 #[cfg(not(loom))]
+#[allow(unused_imports, reason = "`fence`: x86-64 has a cheaper one")]
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };

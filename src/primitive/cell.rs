@@ -1,6 +1,7 @@
 //! An `UnsafeCell` in loom's form: access by closure, so that a model sees every access.
 
 #[cfg(loom)]
+#[allow(unused_imports, reason = "models compile a part of the crate")]
 pub(crate) use loom::cell::UnsafeCell;
 
 /// A cell whose contents are reached through raw pointers lent to a closure.

@@ -9,7 +9,7 @@
 //!
 //! Source: Dice, Huang, Yang, "Asymmetric Dekker Synchronization" (2001); membarrier(2).
 
-use super::atomic::{Ordering, fence};
+use super::atomic::Ordering;
 
 /// A sequentially consistent fence.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub(crate) fn full() {
             unsafe { std::arch::asm!("lock or dword ptr [rsp], 0", options(nostack)) };
         } else {
             // ORDERING: SeqCst; pairs with every other `full()` and with `heavy()`.
-            fence(Ordering::SeqCst);
+            super::atomic::fence(Ordering::SeqCst);
         }
     }
 }

@@ -206,9 +206,4 @@ impl<T> Lock<T> {
     pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
         self.0.lock().expect("a model's lock is not poisoned")
     }
-
-    /// Takes the lock if it is free.
-    pub(crate) fn try_lock(&self) -> Option<loom::sync::MutexGuard<'_, T>> {
-        self.0.try_lock().ok()
-    }
 }

@@ -16,6 +16,7 @@ pub(crate) const CAPACITY: usize = if cfg!(loom) { 2 } else { 64 };
 pub(crate) use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 #[cfg(loom)]
+#[allow(unused_imports, reason = "models compile a part of the crate")]
 pub(crate) use model::{Injector, Steal, Stealer, Worker};
 
 /// The stand-in.

@@ -132,10 +132,10 @@ impl<T: Sync> RunQueue<T> {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Runnable<T>> {
         // ORDERING: Relaxed; only the holder fills the slot; the swap below decides.
-        if !self.shared.next.load(Ordering::Relaxed).is_null() {
-            if let Some(green) = self.pop_next() {
-                return Some(green);
-            }
+        if !self.shared.next.load(Ordering::Relaxed).is_null()
+            && let Some(green) = self.pop_next()
+        {
+            return Some(green);
         }
         self.inherited.set(0);
         let fresh_first = self.fresh_first.get();
@@ -159,23 +159,13 @@ impl<T: Sync> RunQueue<T> {
         if turns <= INHERITANCE_MAX || (self.ready.is_empty() && self.fresh.is_empty()) {
             return Some(green);
         }
-        match self.push_ready(green) {
-            Ok(()) => None,
-            // A full queue: the slot keeps its turn, which is only unfair.
-            Err(green) => Some(green),
-        }
+        // Given back by a full queue, it keeps its turn, which is only unfair.
+        self.push_ready(green).err()
     }
 
     /// The ready queue, for batches from the injector and from victims.
     pub(crate) fn ready(&self) -> &Worker<Runnable<T>> {
         &self.ready
-    }
-
-    /// How many green threads wait here, the next slot included.
-    pub(crate) fn len(&self) -> usize {
-        // ORDERING: Relaxed; a hint.
-        let next = !self.shared.next.load(Ordering::Relaxed).is_null();
-        self.ready.len() + self.fresh.len() + usize::from(next)
     }
 
     /// Whether nothing waits here.
@@ -242,11 +232,6 @@ impl<T: Sync> Thief<T> {
         // ORDERING: Relaxed; a hint for the monitor.
         let since_ns = self.shared.next_since_ns.load(Ordering::Relaxed);
         self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
-    }
-
-    /// Whether there is something a thief could take now or, from the next slot, later.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queued() == 0 && !self.has_next()
     }
 
     /// How many green threads wait in the queues, the next slot not counted.

@@ -71,9 +71,17 @@ impl RuntimeBuilder {
             let shared = Shared::new(processors, stack_size, Carriage::OsThreads);
             return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
         }
+        if crate::sched::fork::in_child() {
+            return Err(BuildError::new(
+                BuildErrorKind::Unsupported,
+                "this process was forked off one with green threads, and can have none itself",
+            ));
+        }
         let support = own_tls::support()
             .map_err(|error| BuildError::new(BuildErrorKind::Unsupported, error.to_string()))?;
         stack::set_block_bytes(support.block_bytes());
+        own_tls::on_stack_asked(crate::sched::current_stack);
+        crate::sched::fork::prepare();
         fence::choose();
         stack::overflow::install().map_err(system)?;
         stack::overflow::set_namer(crate::inspect::name_for_overflow);

@@ -1,15 +1,18 @@
 //! Join handles.
 
 use super::spawn::run_on_os_thread;
-use super::thread::Thread;
+use super::thread::{Thread, nanoseconds};
 use crate::green::join::Announce;
+use crate::green::wait::Outcome;
 use crate::green::{Green, Reason};
-use crate::sched::Shared;
+use crate::sched::{Shared, retain};
 use crate::stack::StackSize;
+use crate::sys::clock;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 /// Owns the right to join a green thread; dropping it detaches the green thread.
 ///
@@ -52,10 +55,41 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The payload of the panic that ended the green thread.
     pub fn join(mut self) -> std::thread::Result<T> {
-        self.wait();
+        self.wait(None);
+        self.take_result()
+    }
+
+    /// Takes the result of a green thread that has finished.
+    fn take_result(&mut self) -> std::thread::Result<T> {
         self.joined = true;
+        if let Some(os_thread) = self.os_thread.take() {
+            // The body catches every panic: there is nothing to learn from the OS thread.
+            let _ = crate::sched::blocking(|| os_thread.join());
+        }
         // SAFETY: finished, so the stage holds the result, which this handle alone may take.
         unsafe { self.thread.header().stage.take::<std::thread::Result<T>>() }
+    }
+
+    /// As [`join`](JoinHandle::join), for at most `timeout`; gives the handle back if the green
+    /// thread has not finished by then.
+    ///
+    /// # Errors
+    /// The handle, when the timeout passed first.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let handle = gthread::spawn(gthread::park);
+    /// let handle = handle.join_timeout(Duration::from_millis(1)).expect_err("it parks");
+    /// handle.thread().unpark();
+    /// assert!(handle.join().is_ok());
+    /// ```
+    pub fn join_timeout(mut self, timeout: Duration) -> Result<std::thread::Result<T>, Self> {
+        let deadline_ns = clock::now_ns().saturating_add(nanoseconds(timeout));
+        if !self.wait(Some(deadline_ns)) {
+            return Err(self);
+        }
+        Ok(self.take_result())
     }
 
     /// Whether the green thread has finished; if so, `join` does not wait.
@@ -68,22 +102,21 @@ impl<T> JoinHandle<T> {
         &self.thread
     }
 
-    /// Waits until the green thread has finished.
-    fn wait(&mut self) {
+    /// Waits until the green thread has finished, or until the deadline; whether it has finished.
+    fn wait(&mut self, deadline_ns: Option<u64>) -> bool {
         let green = self.thread.header();
-        if !green.join.is_finished() {
-            crate::sched::wait(Reason::Join, None, |token| {
-                green.joiner.set(Some(token));
-                green.join.announce_joiner() == Announce::Wait
-            });
+        if green.join.is_finished() {
+            return true;
         }
-        if let Some(os_thread) = self.os_thread.take() {
-            // The body catches every panic: there is nothing to learn from the OS thread.
-            let _ = crate::sched::blocking(|| os_thread.join());
-        }
+        let outcome = crate::sched::wait(Reason::Join, deadline_ns, |token| {
+            green.joiner.set(Some(token));
+            green.join.announce_joiner() == Announce::Wait
+        });
+        outcome == Outcome::Woken || green.join.retract_joiner() == Announce::Done
     }
 
-    /// Starts the OS thread that stands in for the green thread.
+    /// Starts the OS thread that stands in for the green thread. It keeps the runtime alive, as
+    /// machines do (Inv. RuntimeOutlives).
     ///
     /// # Errors
     /// The kernel's; the closure has been dropped then.
@@ -98,13 +131,21 @@ impl<T> JoinHandle<T> {
         // SAFETY: the header is handed to the one thread that runs its body.
         unsafe impl Send for Travelling {}
         let header = Travelling(NonNull::from(self.thread.header()));
+        // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
+        // keep it alive.
+        let kept = unsafe { crate::sched::retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
-        if let Some(name) = name {
+        // `std` panics at a name with a NUL; the OS thread goes without one then.
+        if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
+        // SAFETY: the caller's reference comes from a handle of the runtime or from one of its
+        // unfinished threads, so it lives during the call.
+        let runtime = unsafe { retain(shared) };
         let started = builder.spawn(move || {
             let travelling = header;
             run_on_os_thread(travelling.0);
+            drop(kept);
         });
         match started {
             Ok(os_thread) => {
@@ -123,11 +164,12 @@ impl<T> JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let green = self.thread.header();
-        if !self.joined && green.join.detach() {
-            if let Some(vtable) = green.vtable.get() {
-                // SAFETY: the result is there, and nobody else drops it (Inv. OneDrop).
-                unsafe { (vtable.drop_result)(green) };
-            }
+        if !self.joined
+            && green.join.detach()
+            && let Some(vtable) = green.vtable.get()
+        {
+            // SAFETY: the result is there, and nobody else drops it (Inv. OneDrop).
+            unsafe { (vtable.drop_result)(green) };
         }
     }
 }

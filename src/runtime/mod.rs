@@ -10,6 +10,8 @@ mod scope;
 mod spawn;
 mod thread;
 
+pub use crate::green::ThreadId;
+pub use crate::inspect::Survivor;
 pub use builder::RuntimeBuilder;
 pub use error::{BuildError, BuildErrorKind};
 pub use join::JoinHandle;
@@ -17,8 +19,8 @@ pub use processors::available_parallelism;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, spawn};
 pub use thread::{
-    Pinned, Thread, ThreadId, blocking, current, park, park_timeout, pin_to_machine, sleep,
-    sleep_until, yield_now,
+    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, sleep, sleep_until,
+    yield_now,
 };
 
 use crate::sched::Shared;
@@ -49,35 +51,6 @@ use std::time::Duration;
 pub struct Runtime {
     shared: Arc<Shared>,
     monitor: Option<std::thread::JoinHandle<()>>,
-}
-
-/// A green thread that had not finished when [`Runtime::shutdown_timeout`] gave up waiting.
-#[derive(Clone, Debug)]
-pub struct Survivor {
-    name: Option<String>,
-    id: ThreadId,
-    state: String,
-}
-
-impl Survivor {
-    pub(crate) fn new(name: Option<String>, id: ThreadId, state: String) -> Self {
-        Self { name, id, state }
-    }
-
-    /// Its name, if it has one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Its number.
-    pub fn id(&self) -> ThreadId {
-        self.id
-    }
-
-    /// What it was doing, in words: "running", "waiting: sleep for 1.2 s", …
-    pub fn state(&self) -> &str {
-        &self.state
-    }
 }
 
 impl Runtime {
@@ -132,7 +105,7 @@ impl Runtime {
     /// itself: then it only refuses new ones.
     pub fn shutdown(&self) {
         self.shared.close();
-        if !self.is_inside() {
+        if !self.is_inside() && !crate::sched::fork::in_child() {
             self.shared.drain(None);
         }
     }
@@ -142,7 +115,8 @@ impl Runtime {
     pub fn shutdown_timeout(&self, timeout: Duration) -> Vec<Survivor> {
         self.shared.close();
         let deadline_ns = clock::now_ns().saturating_add(thread::nanoseconds(timeout));
-        if !self.is_inside() && self.shared.drain(Some(deadline_ns)) {
+        let can_wait = !self.is_inside() && !crate::sched::fork::in_child();
+        if can_wait && self.shared.drain(Some(deadline_ns)) {
             return Vec::new();
         }
         crate::inspect::survivors(&self.shared)
@@ -166,6 +140,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if crate::sched::fork::in_child() {
+            // The machines stayed behind in the parent: there is nobody to join.
+            std::mem::forget((self.shared.clone(), self.monitor.take()));
+            return;
+        }
         self.shared.close();
         if !self.shared.abandon() {
             // Survivors: the machines end with the last of them.
@@ -176,7 +155,10 @@ impl Drop for Runtime {
             // The monitor never panics: a panic in the scheduler would abort.
             let _ = monitor.join();
         }
-        crate::stack::trim_all(None);
+        if crate::sched::is_last_runtime(&self.shared) {
+            // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
+            crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
+        }
     }
 }
 

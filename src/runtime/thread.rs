@@ -1,13 +1,12 @@
 //! Handles of threads, and what a thread does to itself.
 
-use crate::green::Green;
 use crate::green::Reason;
 use crate::green::wait::Outcome;
+use crate::green::{Green, ThreadId};
 use crate::sched;
 use crate::sys::clock;
 use std::fmt;
 use std::marker::PhantomData;
-use std::num::NonZero;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -23,22 +22,6 @@ pub struct Thread {
 unsafe impl Send for Thread {}
 // SAFETY: as above.
 unsafe impl Sync for Thread {}
-
-/// The number of a thread of this crate: unique in the process, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ThreadId(NonZero<u64>);
-
-impl ThreadId {
-    pub(crate) fn new(number: u64) -> Self {
-        Self(NonZero::new(number).unwrap_or(NonZero::<u64>::MAX))
-    }
-}
-
-impl fmt::Display for ThreadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 impl Thread {
     /// Takes over a reference that somebody counted.

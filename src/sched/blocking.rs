@@ -12,9 +12,34 @@ impl Shared {
             return self.grant(processor);
         }
         self.idle.retire(processor.index, false);
+        // The caller does not go to sleep with the earliest deadline, as a machine that retires
+        // does; so somebody else has to, unless somebody does already (README, Timekeeper).
+        let earliest = self.next_deadline_ns();
+        if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
+            self.wake_one();
+        }
+    }
+}
+
+impl Shared {
+    /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;
+    /// whether there were any.
+    pub(super) fn flush_idle(&self) -> bool {
+        let claimed: Vec<u32> = std::iter::from_fn(|| self.idle.claim()).collect();
+        for &index in &claimed {
+            let processor = &self.processors[index as usize];
+            processor.headers.flush();
+            // SAFETY: claimed: the monitor holds the processor.
+            unsafe { processor.stacks() }.flush();
+        }
+        for &index in &claimed {
+            self.idle.retire(index, false);
+        }
+        // Who wanted to wake somebody meanwhile found no processor.
         if self.has_work() {
             self.wake_one();
         }
+        !claimed.is_empty()
     }
 }
 

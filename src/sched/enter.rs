@@ -35,6 +35,14 @@ pub(crate) fn current_green() -> Option<&'static Green> {
     (green.kind.get() == Kind::Green).then_some(green)
 }
 
+/// The lowest usable byte of the running green thread's stack, and its size.
+pub(crate) fn current_stack() -> Option<(*mut u8, usize)> {
+    let green = current_green()?;
+    // SAFETY: the stack is the carrier's, which runs this.
+    let stack = unsafe { &*green.stack.get() };
+    stack.as_ref().map(|stack| (stack.bottom(), stack.size()))
+}
+
 /// Enters the runtime on the running green thread.
 #[inline(always)]
 pub(crate) fn enter(green: &Green) -> Entered<'_> {
@@ -85,8 +93,7 @@ impl<'a> Entered<'a> {
             return;
         }
         if let Some(index) = self.shared.idle.claim() {
-            let processor = &self.shared.processors[index as usize];
-            self.machine.attach(processor);
+            self.shared.take_up(self.machine, &self.shared.processors[index as usize]);
             self.processor = self.machine.processor();
         }
     }
@@ -154,8 +161,10 @@ impl<'a> Entered<'a> {
         let covers = index && self.processor.is_some_and(|processor| processor.queue.is_empty());
         if armed.earliest
             && !covers
-            && self.shared.idle.is_any_idle()
+            // NOTE: in this order: `must_wake` is the fence between the hint and the look at who
+            // is idle, which pairs with the one in `Idle::retire`.
             && self.shared.timekeeper.must_wake(deadline_ns)
+            && self.shared.idle.is_any_idle()
         {
             self.shared.wake_one();
         }

@@ -37,10 +37,11 @@ impl Entered<'_> {
         if tick.is_multiple_of(POLL_INTERVAL) {
             self.poll(processor);
         }
-        if tick.is_multiple_of(FAIRNESS_INTERVAL) && !self.shared.injector.is_empty() {
-            if let Some(green) = self.steal_injected() {
-                return self.runnable_here(green);
-            }
+        if tick.is_multiple_of(FAIRNESS_INTERVAL)
+            && !self.shared.injector.is_empty()
+            && let Some(green) = self.steal_injected()
+        {
+            return self.runnable_here(green);
         }
         if tick.is_multiple_of(OLDEST_INTERVAL) {
             return None;
@@ -72,15 +73,16 @@ impl Entered<'_> {
         }
         let tick = processor.next_tick();
         self.poll(processor);
-        if tick.is_multiple_of(FAIRNESS_INTERVAL) {
-            if let Some(green) = self.steal_injected() {
-                return Some(green);
-            }
+        if tick.is_multiple_of(FAIRNESS_INTERVAL)
+            && let Some(green) = self.steal_injected()
+        {
+            return Some(green);
         }
-        if tick.is_multiple_of(OLDEST_INTERVAL) {
-            if let Some(green) = processor.thief.steal_oldest_fresh() {
-                return Some(green.0);
-            }
+        // The turn that `next_local` left to the root has been counted twice by now.
+        if tick % OLDEST_INTERVAL <= 1
+            && let Some(green) = processor.thief.steal_oldest_fresh()
+        {
+            return Some(green.0);
         }
         let local = processor.queue.pop().or_else(|| self.take_injected(processor));
         if let Some(green) = local {

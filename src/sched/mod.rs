@@ -11,12 +11,15 @@ pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
 pub(crate) mod timekeeper;
+#[cfg(all(test, loom))]
+mod timekeeper_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod blocking;
         mod enter;
         mod find;
+        pub(crate) mod fork;
         pub(crate) mod monitor;
         mod registry;
         mod report;
@@ -31,9 +34,9 @@ cfg_if::cfg_if! {
         mod yielding;
 
         pub(crate) use blocking::{blocking, pin, unpin};
-        pub(crate) use enter::{current_green, enter, free_header};
+        pub(crate) use enter::{current_stack, free_header};
         pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
-        pub(crate) use registry::{register, runtimes};
+        pub(crate) use registry::{is_last_runtime, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
         pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};
         pub(crate) use yielding::yield_now;

@@ -8,14 +8,15 @@
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
 //! of a processor whose holder computes, a wake that failed for want of threads.
 //!
-//! While everything is idle it sleeps without a deadline; the first machine that wakes pokes it.
+//! While everything is idle it sleeps without a deadline; the first machine that gets a
+//! processor, by whatever way, pokes it, and so does whoever fails to start one.
 //!
 //! | period | when |
 //! |---|---|
 //! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
@@ -45,6 +46,10 @@ const BLOCKED_HOT_NS: u64 = 15_000;
 const SLICE_NS: u64 = 10_000_000;
 /// The same while many wait.
 const SLICE_LONG_QUEUE_NS: u64 = 2_000_000;
+/// How long memory lies unused before it is given back, and how often its age is looked at.
+const AGE_NS: u64 = 1_000_000_000;
+/// How many stacks are trimmed at a visit.
+const SCAVENGE_BATCH: usize = 1 << 16;
 /// How many waiting green threads are many.
 const LONG_QUEUE: usize = 8;
 /// The kernel slice of a machine that holds a processor (Linux 6.12 and later; a hint).
@@ -89,18 +94,20 @@ impl Watch {
     /// Wakes the monitor from whatever sleep.
     #[cold]
     pub(crate) fn wake(&self) {
-        // ORDERING: Relaxed; the monitor looks at everything anew.
+        // The caller's news first, then the word: pairs with the fence in `deep_sleep`.
+        fence::full();
+        // ORDERING: Relaxed; the fence above orders it after the caller's news.
         self.asleep.store(0, Ordering::Relaxed);
         futex::wake(&self.asleep, 1);
     }
 
-    /// Sleeps until a poke, unless `is_quiet` no longer holds.
-    fn deep_sleep(&self, is_quiet: impl Fn() -> bool) {
+    /// Sleeps until a poke or the deadline, unless `is_quiet` no longer holds.
+    fn deep_sleep(&self, is_quiet: impl Fn() -> bool, deadline_ns: Option<u64>) {
         // ORDERING: Relaxed; the fence below orders it before the second look.
         self.asleep.store(1, Ordering::Relaxed);
         fence::full();
         if is_quiet() {
-            futex::wait(&self.asleep, 1, None);
+            futex::wait(&self.asleep, 1, deadline_ns);
         }
         // ORDERING: Relaxed; only this thread sets it.
         self.asleep.store(0, Ordering::Relaxed);
@@ -132,6 +139,10 @@ struct Monitor<'a> {
     suspects: Suspects,
     period_ns: u64,
     quiet_ticks: u32,
+    /// How many deep sleeps in a row have found everything quiet.
+    deep_rounds: u32,
+    /// When stacks were last aged.
+    aged_ns: u64,
 }
 
 /// The thread of the monitor; ends when the runtime stops.
@@ -145,6 +156,8 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         suspects: Suspects::new(2 * shared.processors.len()),
         period_ns: HOT_NS,
         quiet_ticks: 0,
+        deep_rounds: 0,
+        aged_ns: now_ns(),
     };
     while !shared.is_stopping() {
         let findings = monitor.tick();
@@ -167,6 +180,10 @@ impl Monitor<'_> {
             findings.blocked = self.take(&wanted);
         }
         self.wake_for_leftovers(now_ns);
+        if now_ns - self.aged_ns >= AGE_NS {
+            self.aged_ns = now_ns;
+            crate::stack::age();
+        }
         findings
     }
 
@@ -260,10 +277,27 @@ impl Monitor<'_> {
         }
     }
 
+    /// Sleeps until a poke. While there is memory to give back, looks every second whether it is
+    /// still quiet, and gives some back.
+    fn rest_deeply(&mut self) {
+        let shared = self.shared;
+        let is_left = match self.deep_rounds {
+            0 => true,
+            1 => shared.flush_idle(),
+            _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
+        };
+        self.deep_rounds += 1;
+        self.period_ns = BUSY_NS;
+        let is_quiet =
+            || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
+        let deadline_ns = is_left.then(|| now_ns() + AGE_NS);
+        shared.monitor.deep_sleep(is_quiet, deadline_ns);
+    }
+
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        let quiet = !findings.busy && !findings.moved;
+        let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
         self.period_ns = if findings.blocked {
             HOT_NS
@@ -272,12 +306,10 @@ impl Monitor<'_> {
         } else {
             (2 * self.period_ns).min(QUIET_NS)
         };
-        if self.quiet_ticks >= DEEP_TICKS {
-            self.quiet_ticks = 0;
-            self.period_ns = BUSY_NS;
-            crate::stack::scavenge(1024);
-            let is_quiet = || shared.idle.is_all_idle() && !shared.is_stopping();
-            return shared.monitor.deep_sleep(is_quiet);
+        if !quiet {
+            self.deep_rounds = 0;
+        } else if self.quiet_ticks >= DEEP_TICKS {
+            return self.rest_deeply();
         }
         let earliest = shared.next_deadline_ns();
         let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));

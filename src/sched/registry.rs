@@ -16,6 +16,15 @@ pub(crate) fn register(shared: &Arc<Shared>) {
     });
 }
 
+/// Whether there is no other runtime than this one.
+pub(crate) fn is_last_runtime(shared: &Arc<Shared>) -> bool {
+    crate::own_tls::on_machine(|| {
+        let runtimes = RUNTIMES.lock();
+        let mut others = runtimes.iter().filter(|other| other.as_ptr() != Arc::as_ptr(shared));
+        others.all(|other| other.strong_count() == 0)
+    })
+}
+
 /// The runtimes there are.
 pub(crate) fn runtimes() -> Vec<Arc<Shared>> {
     crate::own_tls::on_machine(|| RUNTIMES.lock().iter().filter_map(Weak::upgrade).collect())

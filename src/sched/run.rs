@@ -33,6 +33,7 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     // Without memory for it an overflow ends in the default action, unreported.
     let alternate = crate::stack::overflow::AlternateStack::new().ok();
     machine.thread_pointer.set(crate::arch::thread_pointer());
+    machine.flow.of_thread();
     machine.set_tid(crate::sys::thread::id());
     crate::sys::schedule::set_timer_slack_ns(1);
     let lasting: &'static Machine = unlimited(machine);
@@ -112,12 +113,12 @@ fn hand_to_pinned(machine: &Machine, processor: &Processor, green: NonNull<Green
 
 /// Without a processor: takes an idle one if there is work, else sleeps as a spare.
 fn acquire(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
-    if shared.has_work() {
-        if let Some(index) = shared.idle.claim() {
-            shared.idle.force_searching();
-            machine.attach(&shared.processors[index as usize]);
-            return Next::Run { searching: true };
-        }
+    if shared.has_work()
+        && let Some(index) = shared.idle.claim()
+    {
+        shared.idle.force_searching();
+        shared.take_up(machine, &shared.processors[index as usize]);
+        return Next::Run { searching: true };
     }
     shared.spares.push(machine);
     sleep(shared, machine)
@@ -134,18 +135,18 @@ fn retire(
     machine.detach();
     shared.spares.push(machine);
     shared.idle.retire(processor.index, searching);
-    if shared.has_work() {
-        if let Some(index) = shared.idle.claim() {
-            shared.idle.force_searching();
-            let processor = &shared.processors[index as usize];
-            if !shared.spares.withdraw(machine) {
-                // A grant is on its way: one of the two processors is one too many.
-                shared.idle.retire(processor.index, true);
-                return received(shared, machine, machine.parker.receive(None));
-            }
-            machine.attach(processor);
-            return Next::Run { searching: true };
+    if shared.has_work()
+        && let Some(index) = shared.idle.claim()
+    {
+        shared.idle.force_searching();
+        let processor = &shared.processors[index as usize];
+        if !shared.spares.withdraw(machine) {
+            // A grant is on its way: one of the two processors is one too many.
+            shared.idle.retire(processor.index, true);
+            return received(shared, machine, machine.parker.receive(None));
         }
+        shared.take_up(machine, processor);
+        return Next::Run { searching: true };
     }
     sleep(shared, machine)
 }
@@ -156,7 +157,12 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         if shared.is_stopping() {
             return Next::Stop;
         }
-        let cover = shared.timekeeper.cover(|| shared.next_deadline_ns());
+        // With all processors in use there is nothing to wake for: whoever makes one idle sees to
+        // the deadlines (README, Timekeeper). Covering a past one here would spin.
+        let cover = match shared.idle.is_any_idle() {
+            true => shared.timekeeper.cover(|| shared.next_deadline_ns()),
+            false => None,
+        };
         let limit = match cover {
             Some(deadline) => Some(deadline),
             None => shared.spares.idle_limit_ns(shared.processors.len() + 2, now_ns()),
@@ -168,12 +174,12 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             return received(shared, machine, message);
         }
         // The deadline came, and this machine is on no list.
-        if shared.has_work() {
-            if let Some(index) = shared.idle.claim() {
-                shared.idle.force_searching();
-                machine.attach(&shared.processors[index as usize]);
-                return Next::Run { searching: true };
-            }
+        if shared.has_work()
+            && let Some(index) = shared.idle.claim()
+        {
+            shared.idle.force_searching();
+            shared.take_up(machine, &shared.processors[index as usize]);
+            return Next::Run { searching: true };
         }
         if cover.is_none() {
             return Next::Stop;
@@ -190,12 +196,11 @@ fn received(shared: &Arc<Shared>, machine: &Arc<Machine>, message: Option<usize>
             // SAFETY: only `grant` and `hand_to_pinned` send anything but STOP: the address of a
             // processor of this runtime, whose holder the receiver becomes.
             let processor = unsafe { &*(address as *const Processor) };
-            machine.attach(processor);
+            shared.take_up(machine, processor);
             if !machine.has_slice(Slice::Short) {
                 machine.swap_slice(Slice::Short);
                 crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
             }
-            shared.monitor.poke();
             Next::Run { searching: true }
         }
     }

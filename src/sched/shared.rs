@@ -106,6 +106,12 @@ impl Shared {
         unsafe { &*green.runtime.get().cast::<Shared>() }
     }
 
+    /// Whether the last attempt to start a machine failed; the monitor tries again at each tick.
+    pub(super) fn is_starved(&self) -> bool {
+        // ORDERING: Relaxed; the fence in `deep_sleep` pairs with the one in `poke`.
+        self.starved.load(Ordering::Relaxed)
+    }
+
     /// Queues a runnable green thread where everybody finds it, and wakes a machine if need be.
     pub(crate) fn inject(&self, green: NonNull<Green>) {
         self.injector.push(Runnable(green));
@@ -140,7 +146,9 @@ impl Shared {
     pub(crate) fn close(&self) {
         // ORDERING: Relaxed; the fence below orders it before the caller's look at `live`.
         self.closing.store(true, Ordering::Relaxed);
-        fence::full();
+        // Pairs with the light fence in `finish`: an end that this caller's look at `live` misses
+        // sees `closing`, and tells whoever waits.
+        fence::heavy();
     }
 
     /// Whether new green threads are refused.
@@ -187,8 +195,10 @@ impl Shared {
         }
         let waiting = std::mem::take(&mut *self.drained.lock());
         for token in waiting {
-            if token.claim(Outcome::Woken) == Claim::Resume {
-                super::ready_elsewhere(token.green);
+            match token.claim(Outcome::Woken) {
+                Claim::Resume => super::ready_elsewhere(token.green),
+                Claim::Wake => token.wake_thread(),
+                Claim::Early | Claim::Lost => {}
             }
         }
         // ORDERING: Relaxed; the fence above pairs with the one in `abandon`.

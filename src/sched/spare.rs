@@ -153,8 +153,9 @@ impl Shared {
             let _ = machine.parker.receive(Some(0));
             self.spares.inner.lock().vacant.push(machine);
             self.idle.retire(processor.index, true);
-            // ORDERING: Relaxed; the monitor looks again at each tick.
+            // ORDERING: Relaxed; the fence in `poke` orders it before the look at the monitor.
             self.starved.store(true, Ordering::Relaxed);
+            self.monitor.poke();
             super::report::no_thread(&error, self.spares.running());
         }
     }
@@ -187,6 +188,13 @@ impl Shared {
         }
     }
 
+    /// Makes `machine` the holder of a processor that was claimed or granted. The monitor, who is
+    /// asleep while all processors are idle, learns that one no longer is.
+    pub(crate) fn take_up(&self, machine: &Machine, processor: &Processor) {
+        machine.attach(processor);
+        self.monitor.poke();
+    }
+
     /// Wakes one machine with an idle processor, unless somebody searches already.
     #[cold]
     #[inline(never)]
@@ -197,7 +205,7 @@ impl Shared {
                 return;
             }
             // A submitter may have counted on the search that does not take place.
-            if !(self.idle.stop_searching() && self.idle.is_any_idle() && self.has_work()) {
+            if !(self.idle.stop_searching() && self.idle.is_any_claimable() && self.has_work()) {
                 return;
             }
         }

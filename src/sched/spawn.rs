@@ -83,6 +83,11 @@ impl Shared {
     /// From an OS thread, or from a green thread of another runtime.
     #[cold]
     fn spawn_outside(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
+        if super::fork::in_child() {
+            return Err(io::Error::other(
+                "the runtime stayed behind in the parent of this process",
+            ));
+        }
         let header = arena::take().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: taken from the arena, so it is ours alone.
         let green = unsafe { header.as_ref() };
@@ -180,8 +185,10 @@ fn refused() -> io::Error {
 pub(crate) fn finish_os_thread(header: NonNull<Green>) {
     // SAFETY: the thread's own reference is given up below.
     let green = unsafe { header.as_ref() };
-    // SAFETY: it has not finished, so its runtime lives; the count keeps it for what follows.
-    let shared = unsafe { super::retain(Shared::of(green)) };
+    // SAFETY: it has not finished, so its runtime lives.
+    let shared = unsafe { Shared::of(green) };
+    // SAFETY: it lives now; the count keeps it for what follows.
+    let shared = unsafe { super::retain(shared) };
     shared.external.finished.add_shared(1);
     match green.join.finish() {
         Finished::Done => {}
@@ -196,6 +203,8 @@ pub(crate) fn finish_os_thread(header: NonNull<Green>) {
             }
         }
     }
+    // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
+    fence::light();
     if shared.is_closing() {
         shared.note_end_while_closing();
     }
@@ -213,5 +222,10 @@ pub(crate) fn cancel_unstarted(shared: &Shared, header: NonNull<Green>) {
     shared.external.finished.add_shared(1);
     if green.join.finish() == Finished::Free {
         super::free_header(header);
+    }
+    // As in `finish_os_thread`: a shutdown may wait for this one.
+    fence::light();
+    if shared.is_closing() {
+        shared.note_end_while_closing();
     }
 }

@@ -11,12 +11,14 @@
 use super::enter::{Entered, enter};
 use super::shared::Shared;
 use crate::arch;
+use crate::arch::announce::Flow;
 use crate::green::join::Finished;
 use crate::green::wait::{Claim, Outcome};
-use crate::green::{Green, Phase};
+use crate::green::{Green, Phase, Token};
 use crate::machine::{Machine, Post};
 use crate::own_tls;
 use crate::primitive::abort::rt_abort;
+use crate::primitive::fence;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
@@ -62,6 +64,7 @@ impl<'a> Entered<'a> {
         let to_tp = to.thread_pointer.get();
         // SAFETY: `from` is this stack, `to` is suspended and ours to run; both blocks are built.
         unsafe { self.carry(from_tp, to) };
+        announce(self.machine, from, &to.flow);
         // SAFETY: as above; `prepare` and `carry` have set everything `to` needs.
         unsafe { arch::switch(from.context.get(), to.context.get(), to_tp) };
     }
@@ -79,8 +82,10 @@ impl<'a> Entered<'a> {
         let to_tp = to.thread_pointer.get();
         // SAFETY: the root runs here, `to` is suspended and ours to run.
         unsafe { self.carry(root_tp, to) };
+        self.machine.flow.leave_for(&to.flow);
         // SAFETY: as above.
         unsafe { arch::switch(&raw const self.machine.root, to.context.get(), to_tp) };
+        self.machine.flow.arrive();
         #[cfg(any(gthread_tsan, gthread_asan))]
         tls::set_current(std::ptr::null());
     }
@@ -127,13 +132,24 @@ unsafe fn switch_to_root(machine: &Machine, green: &Green) {
     // SAFETY: `green` runs here; the root's block is the OS thread's own.
     unsafe { own_tls::lend(green.thread_pointer.get(), root_tp) };
     machine.set_current(std::ptr::null());
+    announce(machine, green, &machine.flow);
     // SAFETY: the root context was saved by the switch that brought a green thread here.
     unsafe { arch::switch(green.context.get(), &raw const machine.root, root_tp) };
+}
+
+/// Tells a sanitizer that `green` leaves its stack for the flow `to`: for good, if it has ended.
+#[inline(always)]
+fn announce(machine: &Machine, green: &Green, to: &Flow) {
+    match machine.post.get() {
+        Post::Exit(_) => green.flow.leave_for_good(to),
+        _ => green.flow.leave_for(to),
+    }
 }
 
 /// The first thing a green thread does on a machine: the post-switch action of whoever was here.
 #[inline(always)]
 fn arrive(green: &Green) -> Entered<'_> {
+    green.flow.arrive();
     #[cfg(any(gthread_tsan, gthread_asan))]
     tls::set_current(std::ptr::from_ref(green).cast());
     // SAFETY: `green` runs here.
@@ -169,6 +185,7 @@ impl Entered<'_> {
         let green = unsafe { ended.as_ref() };
         // SAFETY: the stack is the carrier's, which is this machine.
         let stack = unsafe { (*green.stack.get()).take() };
+        green.flow.end();
         green.thread_pointer.set(0);
         match (stack, self.processor) {
             (Some(stack), Some(processor)) => {
@@ -197,18 +214,29 @@ impl Entered<'_> {
                 if green.join.release() {
                     self.free_header(ended);
                 }
-                if let Some(token) = token.filter(|t| t.claim(Outcome::Woken) == Claim::Resume) {
-                    self.ready_any(token.green);
+                if let Some(token) = token {
+                    self.wake(token);
                 }
             }
         }
+        // The count above, then the look at `closing`: pairs with the heavy fence in `close`.
+        fence::light();
         if self.shared.is_closing() {
             self.shared.note_end_while_closing();
         }
     }
 
-    /// Makes any kind of thread runnable whose wait the caller has claimed.
-    pub(crate) fn ready_any(&self, green: NonNull<Green>) {
+    /// As `sched::wake`, in the runtime.
+    fn wake(&self, token: Token) {
+        match token.claim(Outcome::Woken) {
+            Claim::Resume => self.ready_any(token.green),
+            Claim::Wake => token.wake_thread(),
+            Claim::Early | Claim::Lost => {}
+        }
+    }
+
+    /// Makes a green thread of any runtime runnable whose wait the caller has claimed.
+    fn ready_any(&self, green: NonNull<Green>) {
         // SAFETY: TypeStable, and its wait is claimed, so it has not finished.
         let header = unsafe { green.as_ref() };
         if header.runtime.get() == std::ptr::from_ref(self.shared).cast() {
@@ -260,6 +288,7 @@ fn bind(shared: &Shared, processor: Option<&Processor>, green: &Green) {
     };
     // SAFETY: the context is the carrier's, and the old one was left for the last time.
     unsafe { *green.context.get() = context };
+    green.flow.begin(stack.bottom(), block.stack_top());
     green.thread_pointer.set(thread_pointer);
     // SAFETY: the stack is the carrier's.
     unsafe { *green.stack.get() = Some(stack) };

@@ -15,10 +15,8 @@
 //! | *d* | some sleeper wakes at *d* |
 //!
 //! # Invariants
-//! - **Covered**: while all machines sleep, the word is at most the earliest deadline. Proof: the
-//!   last to sleep has stored or found a *d* that is no later than the hints it read after a full
-//!   fence (`cover`); timers are armed by machines that are awake, before they go to sleep
-//!   themselves, or by threads that ask [`Timekeeper::must_wake`].
+//! - **Covered**: while all machines sleep, some sleeper wakes no later than the earliest
+//!   deadline. The proof is in `README.md` of this directory, section "Timekeeper".
 
 use crate::primitive::atomic::{AtomicU64, Ordering, mutant};
 use crate::primitive::fence;
@@ -36,38 +34,35 @@ impl Timekeeper {
     /// Covers the earliest deadline that `earliest` tells, unless somebody else does. The
     /// deadline the caller has to sleep with.
     pub(crate) fn cover(&self, mut earliest: impl FnMut() -> u64) -> Option<u64> {
-        let mut mine = None;
         loop {
             let deadline = earliest();
-            // ORDERING: Relaxed; the exchange and the fence below decide.
+            // ORDERING: Relaxed; the exchange below decides, and `uncover` fences.
             let covered = self.0.load(Ordering::Relaxed);
             if covered <= deadline {
-                // Covered: by somebody else, by us, or because there is no deadline.
-                return mine;
+                // Covered by somebody else, or there is no deadline.
+                return None;
             }
-            // ORDERING: Relaxed; the fence below orders it before the second look.
+            // ORDERING: Relaxed; an armer of an earlier deadline reads a later one from this word
+            // before the exchange as well as after it, and wakes somebody.
             let taken =
                 self.0.compare_exchange(covered, deadline, Ordering::Relaxed, Ordering::Relaxed);
             if taken.is_ok() {
-                mine = Some(deadline);
-            }
-            if !mutant!("timekeeper.cover.fence") {
-                fence::full();
+                return Some(deadline);
             }
         }
     }
 
-    /// Gives a cover up: the sleeper woke.
+    /// Gives a cover up: the sleeper woke. Returns after a full fence: the caller now looks at who
+    /// is idle, and before it sleeps again at the deadlines.
     pub(crate) fn uncover(&self, deadline: Option<u64>) {
-        if let Some(deadline) = deadline {
-            // ORDERING: Relaxed; failing means that somebody took the cover over.
-            let _ = self.0.compare_exchange(
-                deadline,
-                u64::MAX,
-                // ORDERING: Relaxed; as above.
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+        let Some(deadline) = deadline else { return };
+        // ORDERING: Relaxed; the fence below orders it. Failing means that somebody took the cover
+        // over.
+        let relaxed = Ordering::Relaxed;
+        // ORDERING: as above.
+        let _ = self.0.compare_exchange(deadline, u64::MAX, relaxed, relaxed);
+        if !mutant!("timekeeper.uncover.fence") {
+            fence::full();
         }
     }
 
@@ -77,7 +72,7 @@ impl Timekeeper {
         if !mutant!("timekeeper.arm.fence") {
             fence::full();
         }
-        // ORDERING: Relaxed; the fence above pairs with the one in `cover`.
+        // ORDERING: Relaxed; the fence above pairs with the one in `uncover`.
         deadline < self.0.load(Ordering::Relaxed)
     }
 }

@@ -62,10 +62,10 @@ fn wait_green(
     let outcome = me.wait.finish().unwrap_or_else(|| {
         crate::primitive::abort::rt_abort!("sched: a green thread was resumed without an outcome")
     });
-    if let Some(alarm) = alarm {
-        if outcome != Outcome::Deadline {
-            alarm.cancel();
-        }
+    if let Some(alarm) = alarm
+        && outcome != Outcome::Deadline
+    {
+        alarm.cancel();
     }
     outcome
 }
@@ -78,14 +78,14 @@ fn wait_thread(
     deadline_ns: Option<u64>,
 ) -> Outcome {
     me.set_waiting(reason, 0);
-    let _committed = me.wait.commit();
+    let _committed = me.wait.commit_asleep();
     loop {
         if let Some(outcome) = me.wait.finish() {
             me.set_phase(crate::green::Phase::Running);
             return outcome;
         }
         let (word, value) = me.wait.futex();
-        if !crate::green::wait::WaitWord::is_parked_value(value) {
+        if !crate::green::wait::WaitWord::is_asleep_value(value) {
             continue;
         }
         if futex::wait(word, value, deadline_ns) == futex::Waited::Deadline {
@@ -101,6 +101,10 @@ pub(crate) fn wake(token: Token, outcome: Outcome) -> bool {
     match token.claim(outcome) {
         Claim::Lost => false,
         Claim::Early => true,
+        Claim::Wake => {
+            token.wake_thread();
+            true
+        }
         Claim::Resume => {
             resume(token.green);
             true
@@ -122,17 +126,15 @@ fn resume(green: NonNull<Green>) {
     }
 }
 
-/// As [`resume`], for a thread of another runtime, or an OS thread; anywhere.
+/// As [`resume`], for a green thread of another runtime; anywhere.
 pub(crate) fn ready_elsewhere(green: NonNull<Green>) {
     // SAFETY: TypeStable; its wait is claimed by the caller, so it has not finished.
     let header = unsafe { green.as_ref() };
-    if header.kind.get() == Kind::Thread {
-        futex::wake(header.wait.futex().0, 1);
-        return;
-    }
-    // SAFETY: it has not finished, so its runtime lives now; the count keeps it alive until the
-    // wake below is done, by when the green thread may long have ended.
-    let shared = unsafe { super::retain(Shared::of(header)) };
+    // SAFETY: it has not finished, so its runtime lives now.
+    let shared = unsafe { Shared::of(header) };
+    // SAFETY: it lives now; the count keeps it alive until the wake below is done, by when the
+    // green thread may long have ended.
+    let shared = unsafe { super::retain(shared) };
     shared.inject(green);
 }
 

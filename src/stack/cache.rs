@@ -56,12 +56,6 @@ impl<'p, S: Source> Cache<'p, S> {
         Self { pool, tally: Arc::new(Tally::new()), held: [SlotId::NONE; SLOTS_MAX] }
     }
 
-    /// The pool it belongs to.
-    #[inline(always)]
-    pub(super) fn pool(&self) -> &'p Pool<S> {
-        self.pool
-    }
-
     /// How much it holds, for `stats`.
     pub(super) fn tally(&self) -> &Arc<Tally> {
         &self.tally

@@ -40,6 +40,7 @@ pub(crate) fn find(address: usize) -> Option<SlotInfo> {
 
 /// Calls `look` with every slot that is bound at the moment it is looked at. Lock-free; linear in
 /// the number of slots ever made.
+#[allow(dead_code, reason = "for the dump of `inspect`")]
 pub(crate) fn for_each_bound(mut look: impl FnMut(SlotInfo)) {
     for index in 0..TABLE.len() {
         let Some(slab) = TABLE.slab(index) else { continue };

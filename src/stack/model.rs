@@ -1,13 +1,23 @@
 //! Loom models of the pool, the caches and the table.
 //!
 //! Run by `RUSTFLAGS="--cfg loom" cargo test --release --lib stack::`. Under loom a batch is one
-//! slot, a cache holds two. Each model names the mutants (`GTHREAD_MUTANT`) it has to kill.
+//! slot, a cache holds two. Each model names the mutants (`GTHREAD_MUTANT`) it has to kill:
+//!
+// MUTANT: cache.reserve.uncovered KILLED-BY stack::model::a_ticket_is_redeemed_wherever_it_goes
+// MUTANT: cache.take.uncovered KILLED-BY stack::model::a_cache_takes_no_more_than_it_has_paid_for
+// MUTANT: pool.grow.units_first KILLED-BY stack::model::a_ticket_is_redeemed_wherever_it_goes
+// MUTANT: pool.put.units_first KILLED-BY stack::model::a_ticket_is_redeemed_wherever_it_goes
+// MUTANT: pool.withdraw.unbacked KILLED-BY stack::model::the_scavenger_takes_no_promised_slot
+// MUTANT: slot.owner.load KILLED-BY stack::model::whoever_sees_an_owner_sees_what_it_holds
+// MUTANT: slot.owner.store KILLED-BY stack::model::whoever_sees_an_owner_sees_what_it_holds
+// MUTANT: table.end.load KILLED-BY stack::model::a_slab_is_found_whole_or_not_at_all
+// MUTANT: table.end.store KILLED-BY stack::model::a_slab_is_found_whole_or_not_at_all
 
 use super::cache::Cache;
 use super::pool::{Pool, Run, Source, Warmth};
 use super::slot::{Slot, SlotId, nobody};
 use super::table::{GUARD_BYTES, Slab, Table};
-use crate::primitive::cell::UnsafeCell;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use std::io;
 use std::sync::Arc;
 
@@ -140,7 +150,7 @@ fn a_cache_takes_no_more_than_it_has_paid_for() {
 fn the_scavenger_takes_no_promised_slot() {
     check(|| {
         let pool = stocked_pool(2);
-        assert_eq!(pool.cool_down(), 2);
+        pool.cool_down();
         let scavenger = {
             let pool = Arc::clone(&pool);
             loom::thread::spawn(move || {
@@ -225,18 +235,18 @@ fn a_slab_is_found_whole_or_not_at_all() {
 fn whoever_sees_an_owner_sees_what_it_holds() {
     check(|| {
         let slot = Arc::new(Slot::new());
-        let green = Arc::new(UnsafeCell::new(0));
+        let green = Arc::new(AtomicUsize::new(0));
         let spawner = {
             let (slot, green) = (Arc::clone(&slot), Arc::clone(&green));
             loom::thread::spawn(move || {
-                // SAFETY: not announced yet, so this is the only access.
-                green.with_mut(|green| unsafe { *green = 7 });
+                // ORDERING: Relaxed; published by `set_owner` below.
+                green.store(7, Ordering::Relaxed);
                 slot.set_owner(Arc::as_ptr(&green).cast());
             })
         };
         if !slot.owner().is_null() {
-            // SAFETY: announced, and never written again.
-            assert_eq!(green.with(|green| unsafe { *green }), 7);
+            // ORDERING: Relaxed; `owner` acquired what was written before.
+            assert_eq!(green.load(Ordering::Relaxed), 7);
         }
         spawner.join().expect("the model holds");
     });

@@ -263,19 +263,18 @@ impl<S: Source> Pool<S> {
         taken
     }
 
-    /// Lets what is warm cool down, once everything cool is gone. Returns how many did.
-    pub(super) fn cool_down(&self) -> usize {
+    /// Lets what is warm cool down, once everything cool is gone.
+    pub(super) fn cool_down(&self) {
         let mut shelf = self.shelf.lock();
-        if shelf.piles[Warmth::Cool as usize].slots > 0 {
-            return 0;
+        if shelf.piles[Warmth::Cool as usize].slots == 0 {
+            shelf.piles.swap(Warmth::Warm as usize, Warmth::Cool as usize);
         }
-        shelf.piles.swap(Warmth::Warm as usize, Warmth::Cool as usize);
-        shelf.piles[Warmth::Cool as usize].slots
     }
 
-    /// How many slots a pile has.
-    pub(super) fn count(&self, warmth: Warmth) -> usize {
-        self.shelf.lock().piles[warmth as usize].slots
+    /// How many slots some piles have.
+    pub(super) fn count(&self, piles: &[Warmth]) -> usize {
+        let shelf = self.shelf.lock();
+        piles.iter().map(|&warmth| shelf.piles[warmth as usize].slots).sum()
     }
 
     /// Notes that slots were trimmed.

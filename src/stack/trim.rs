@@ -58,14 +58,15 @@ fn on_first_give(slot: &Slot, age: u32, end: usize, usable: usize) {
         trim_range(bottom, usable - KEPT_BYTES);
     }
 }
-/// Trims up to `slots_max` cached stacks that were not wanted since the last visit, all but their
-/// blocks; returns how many. Meant for a monitor that has found the process idle.
+/// Visits the cached stacks: trims up to `slots_max` of those that were not wanted since the last
+/// visit, all but their blocks, and begins a new [`age`]. Returns how many cached stacks still hold
+/// more than their blocks; as long as that is not 0 and the process is idle, another visit pays.
 ///
 /// Slots in the caches of processors are not reached; a processor that goes idle flushes its own.
 pub(crate) fn scavenge(slots_max: usize) -> usize {
+    age();
     let mut trimmed = 0;
-    for class in Class::all() {
-        let pool = class.pool();
+    for pool in Class::all().map(Class::pool) {
         let before = trimmed;
         while trimmed < slots_max {
             let batch = (slots_max - trimmed).min(BATCH);
@@ -77,7 +78,7 @@ pub(crate) fn scavenge(slots_max: usize) -> usize {
         pool.count_trimmed(trimmed - before);
         pool.cool_down();
     }
-    trimmed
+    Class::all().map(|class| class.pool().count(&[Warmth::Warm, Warmth::Cool])).sum()
 }
 
 /// Trims every cached stack of every size, when a runtime has ended; returns how many.
@@ -86,29 +87,35 @@ pub(crate) fn scavenge(slots_max: usize) -> usize {
 /// (`Stack::block_word`) before the memory below it vanishes. Address space and guards stay, for
 /// the next runtime.
 pub(crate) fn trim_all(discard: Option<fn(usize)>) -> usize {
+    let (piles, to) = match discard {
+        Some(_) => (&[Warmth::Warm, Warmth::Cool, Warmth::Cold][..], Warmth::Bare),
+        None => (&[Warmth::Warm, Warmth::Cool][..], Warmth::Cold),
+    };
+    let trim = |id| match discard {
+        Some(discard) => trim_wholly(id, discard),
+        None => trim_stack(id),
+    };
     let mut trimmed = 0;
-    for class in Class::all() {
-        let pool = class.pool();
-        let before = trimmed;
-        let (piles, to) = match discard {
-            Some(_) => (&[Warmth::Warm, Warmth::Cool, Warmth::Cold][..], Warmth::Bare),
-            None => (&[Warmth::Warm, Warmth::Cool][..], Warmth::Cold),
-        };
-        for &from in piles {
-            // Others may give slots meanwhile: what was there at the start is enough.
-            let mut left = pool.count(from);
-            while left > 0 {
-                let moved = move_some(pool, from, to, left.min(BATCH), |id| match discard {
-                    Some(discard) => trim_wholly(id, discard),
-                    None => trim_stack(id),
-                });
-                left = if moved == 0 { 0 } else { left - moved };
-                trimmed += moved;
-            }
-        }
-        pool.count_trimmed(trimmed - before);
+    for pool in Class::all().map(Class::pool) {
+        let moved = piles.iter().map(|&from| move_all(pool, from, to, trim)).sum();
+        pool.count_trimmed(moved);
+        trimmed += moved;
     }
     trimmed
+}
+
+/// Takes what one pile has at present, trims it and puts it on another. Returns how many slots.
+fn move_all(pool: &Pool<Slabs>, from: Warmth, to: Warmth, trim: impl Fn(SlotId) + Copy) -> usize {
+    // Others may give slots meanwhile: what was there at the start is enough.
+    let all = pool.count(&[from]);
+    let mut moved = 0;
+    while moved < all {
+        match move_some(pool, from, to, (all - moved).min(BATCH), trim) {
+            0 => break,
+            more => moved += more,
+        }
+    }
+    moved
 }
 
 /// Takes up to `slots_max` slots from one pile, trims them and puts them on another.

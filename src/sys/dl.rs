@@ -56,15 +56,17 @@ pub(crate) fn next_symbol(name: &CStr) -> Option<usize> {
     (!address.is_null()).then_some(address.expose_provenance())
 }
 
-/// All loaded modules, in the order they were loaded.
-pub(crate) fn modules() -> Vec<Module> {
-    let mut modules: Vec<Module> = Vec::new();
-    // SAFETY: `collect` fits the interface and takes the vector, which lives across the call.
-    unsafe { libc::dl_iterate_phdr(Some(collect), (&raw mut modules).cast()) };
-    modules
+/// Shows all loaded modules to `visit`, in the order they were loaded.
+///
+/// While it looks at them no module is unloaded: the loader holds the lock it needs for that.
+/// `visit` must not call the loader.
+pub(crate) fn for_each_module(visit: &mut dyn FnMut(&Module)) {
+    let mut visit = visit;
+    // SAFETY: `show` fits the interface and takes the closure, which lives across the call.
+    unsafe { libc::dl_iterate_phdr(Some(show), (&raw mut visit).cast()) };
 }
 
-/// How many modules were ever loaded: changes with every `dlopen` that loads something.
+/// How many modules were ever loaded.
 pub(crate) fn loads() -> u64 {
     unsafe extern "C" fn note(
         info: *mut libc::dl_phdr_info,
@@ -73,8 +75,8 @@ pub(crate) fn loads() -> u64 {
     ) -> c_int {
         // SAFETY: the loader lends a valid description for the time of the call.
         let info = unsafe { &*info };
-        // SAFETY: `loads` is the u64 below, which nobody else uses meanwhile.
-        unsafe { *loads.cast::<u64>() = info.dlpi_adds as u64 };
+        // SAFETY: `loads` is the counter below, which nobody else uses meanwhile.
+        unsafe { *loads.cast::<u64>() = info.dlpi_adds };
         1
     }
     let mut loads = 0_u64;
@@ -83,15 +85,24 @@ pub(crate) fn loads() -> u64 {
     loads
 }
 
-unsafe extern "C" fn collect(
+/// Waits until every load and unload that is under way in another thread has ended.
+pub(crate) fn wait_for_loader() {
+    let mut info = core::mem::MaybeUninit::<libc::Dl_info>::uninit();
+    let address = wait_for_loader as *const ();
+    // Looking an address up takes the lock that is held from the start to the end of a load.
+    // SAFETY: the place is writable; the address is only compared.
+    unsafe { libc::dladdr(address.cast(), info.as_mut_ptr()) };
+}
+
+unsafe extern "C" fn show(
     info: *mut libc::dl_phdr_info,
     _bytes: usize,
-    modules: *mut c_void,
+    visit: *mut c_void,
 ) -> c_int {
     // SAFETY: the loader lends a valid description for the time of the call.
     let info = unsafe { &*info };
-    // SAFETY: `modules` is the vector of `modules()`, which nobody else uses meanwhile.
-    let modules = unsafe { &mut *modules.cast::<Vec<Module>>() };
+    // SAFETY: `visit` is the local of `for_each_module`, which nobody else uses meanwhile.
+    let visit = unsafe { &mut *visit.cast::<&mut dyn FnMut(&Module)>() };
     let base = info.dlpi_addr as usize;
     let mut module = Module {
         name: if info.dlpi_name.is_null() {
@@ -107,7 +118,9 @@ unsafe extern "C" fn collect(
     };
     for index in 0..usize::from(info.dlpi_phnum) {
         // SAFETY: `dlpi_phdr` points to `dlpi_phnum` program headers.
-        let header = unsafe { &*info.dlpi_phdr.add(index) };
+        let header = unsafe { info.dlpi_phdr.add(index) };
+        // SAFETY: as above.
+        let header = unsafe { &*header };
         let start = base.wrapping_add(header.p_vaddr as usize);
         let bytes = header.p_memsz as usize;
         match header.p_type {
@@ -125,32 +138,12 @@ unsafe extern "C" fn collect(
             _ => {}
         }
     }
-    modules.push(module);
+    visit(&module);
     0
 }
 
-/// The loader's own record (`struct link_map`) of the module that `address` lies in.
-#[cfg(not(target_feature = "crt-static"))]
-pub(crate) fn link_map(address: usize) -> Option<usize> {
-    const RTLD_DL_LINKMAP: c_int = 2;
-    unsafe extern "C" {
-        fn dladdr1(
-            address: *const c_void,
-            info: *mut libc::Dl_info,
-            extra: *mut *mut c_void,
-            flags: c_int,
-        ) -> c_int;
-    }
-    let mut info = core::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    let mut map = core::ptr::null_mut();
-    // SAFETY: both places are writable; `address` is only compared, never read.
-    let found = unsafe {
-        dladdr1(
-            core::ptr::without_provenance(address),
-            info.as_mut_ptr(),
-            &raw mut map,
-            RTLD_DL_LINKMAP,
-        )
-    };
-    (found != 0 && !map.is_null()).then_some(map.expose_provenance())
+/// Asks for the running thread's last loader error and drops the answer.
+pub(crate) fn forget_error() {
+    // SAFETY: takes nothing.
+    unsafe { libc::dlerror() };
 }

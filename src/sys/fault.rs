@@ -77,7 +77,7 @@ mod injected {
 
     /// Makes `count` calls of this kind fail with `errno`, from the `first`-th (0 is the next) on;
     /// `u64::MAX` is "all from there on".
-    #[allow(unreachable_pub, reason = "see the re-export")]
+    #[allow(unreachable_pub, dead_code, reason = "see the re-export")]
     pub fn fail(call: Call, first: u64, count: u64, errno: i32) {
         let plan = &PLANS[call as usize];
         // ORDERING: Relaxed, all five; a test sets its plan before it starts what is to fail.
@@ -93,7 +93,7 @@ mod injected {
     }
 
     /// Ends every plan.
-    #[allow(unreachable_pub, reason = "see the re-export")]
+    #[allow(unreachable_pub, dead_code, reason = "see the re-export")]
     pub fn clear() {
         for plan in &PLANS {
             // ORDERING: Relaxed; a call under way may still see the plan it began with.
@@ -102,7 +102,7 @@ mod injected {
     }
 
     /// How many calls of this kind were made since its plan was set.
-    #[allow(unreachable_pub, reason = "see the re-export")]
+    #[allow(unreachable_pub, dead_code, reason = "see the re-export")]
     pub fn calls(call: Call) -> u64 {
         // ORDERING: Relaxed; a count, read after the calls it counts.
         PLANS[call as usize].made.load(Ordering::Relaxed)

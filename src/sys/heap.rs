@@ -3,9 +3,12 @@
 use core::ffi::c_void;
 
 /// libc's `malloc`; 0 when it has no memory.
+///
+/// Unlike the function itself, the call is never left out by the compiler, which knows what
+/// `malloc` and `free` do.
 pub(crate) fn malloc(bytes: usize) -> usize {
     // SAFETY: any size is allowed.
-    unsafe { libc::malloc(bytes) }.expose_provenance()
+    std::hint::black_box(unsafe { libc::malloc(bytes) }).expose_provenance()
 }
 
 /// libc's `free`.
@@ -13,8 +16,9 @@ pub(crate) fn malloc(bytes: usize) -> usize {
 /// # Safety
 /// `address` came from libc's allocator and is not used any more; 0 is allowed.
 pub(crate) unsafe fn free(address: usize) {
+    let chunk = std::hint::black_box(core::ptr::with_exposed_provenance_mut(address));
     // SAFETY: the caller's clause.
-    unsafe { libc::free(core::ptr::with_exposed_provenance_mut(address)) };
+    unsafe { libc::free(chunk) };
 }
 
 /// Copies the words at `address` to `words` by way of the kernel, so that an address which is not
@@ -26,9 +30,10 @@ pub(crate) fn peek(address: usize, words: &mut [usize]) -> bool {
         iov_base: core::ptr::without_provenance_mut::<c_void>(address),
         iov_len: bytes,
     };
+    // SAFETY: takes nothing and cannot fail.
+    let process = unsafe { libc::getpid() };
     // SAFETY: the kernel writes at most `bytes` bytes to `words`; it checks the other address.
-    let copied = unsafe {
-        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-    };
+    let copied =
+        unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) };
     copied == bytes as isize
 }

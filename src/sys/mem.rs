@@ -9,8 +9,6 @@ use std::io;
 
 /// Guards a range without splitting its mapping (Linux ≥ 6.13); libc has no name for it yet.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
-/// Undoes it.
-const MADV_GUARD_REMOVE: libc::c_int = 103;
 
 /// The size of a page, in bytes.
 pub(crate) fn page_bytes() -> usize {
@@ -67,15 +65,6 @@ pub(crate) unsafe fn guard_install(start: *mut u8, bytes: usize) -> io::Result<(
     fault::check(Call::GuardInstall)?;
     // SAFETY: the caller's clauses: the contents that are lost are nobody's.
     outcome(|| unsafe { libc::madvise(start.cast(), bytes, MADV_GUARD_INSTALL) })
-}
-
-/// Makes a range guarded by [`guard_install`] ordinary again.
-///
-/// # Safety
-/// The range is whole pages inside one mapping of ours.
-pub(crate) unsafe fn guard_remove(start: *mut u8, bytes: usize) -> io::Result<()> {
-    // SAFETY: removing a guard changes no contents.
-    outcome(|| unsafe { libc::madvise(start.cast(), bytes, MADV_GUARD_REMOVE) })
 }
 
 /// Makes every access to the range fault by splitting the mapping: two more of them at most.

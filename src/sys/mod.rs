@@ -13,6 +13,7 @@ pub(crate) mod heap;
 pub(crate) mod mem;
 pub(crate) mod membarrier;
 pub(crate) mod pages;
+pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
 #[cfg(test)]

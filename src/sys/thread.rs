@@ -98,3 +98,61 @@ pub(crate) fn errno_address() -> usize {
     let address = unsafe { libc::__errno_location() };
     address.expose_provenance()
 }
+
+/// What libc returns for a thread it does not know.
+pub(crate) const NO_SUCH_THREAD: c_int = libc::ESRCH;
+
+/// Takes the running thread's value of a thread-specific key, leaving null.
+pub(crate) fn take_specific(key: u32) -> *mut c_void {
+    // SAFETY: libc checks the key.
+    let value = unsafe { libc::pthread_getspecific(key) };
+    if !value.is_null() {
+        // SAFETY: as above.
+        unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
+    }
+    value
+}
+
+/// Initialises thread attributes that describe a stack; libc's error number.
+///
+/// # Safety
+/// `attributes` is a place for a `pthread_attr_t`.
+pub(crate) unsafe fn stack_attributes(
+    attributes: *mut c_void,
+    bottom: *mut u8,
+    bytes: usize,
+) -> c_int {
+    let attributes = attributes.cast::<libc::pthread_attr_t>();
+    // SAFETY: the caller's place.
+    let result = unsafe { libc::pthread_attr_init(attributes) };
+    if result != 0 {
+        return result;
+    }
+    // SAFETY: initialised above; the stack is only described.
+    unsafe { libc::pthread_attr_setstack(attributes, bottom.cast(), bytes) }
+}
+
+/// The lowest address of the running thread's stack, and its size.
+#[cfg(gthread_asan)]
+pub(crate) fn stack() -> (*const u8, usize) {
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let attributes = attributes.as_mut_ptr();
+    let mut bottom = core::ptr::null_mut();
+    let mut bytes = 0;
+    // SAFETY: takes nothing and cannot fail.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: a place for attributes, which the call initialises.
+    unsafe { libc::pthread_getattr_np(this, attributes) };
+    // SAFETY: initialised above; two places for the answer.
+    unsafe { libc::pthread_attr_getstack(attributes, &raw mut bottom, &raw mut bytes) };
+    // SAFETY: initialised above.
+    unsafe { libc::pthread_attr_destroy(attributes) };
+    (bottom.cast_const().cast(), bytes)
+}
+
+/// Puts the process's locale in force for the running thread.
+pub(crate) fn use_global_locale() {
+    const LC_GLOBAL_LOCALE: libc::locale_t = core::ptr::without_provenance_mut(usize::MAX);
+    // SAFETY: the constant of POSIX.
+    unsafe { libc::uselocale(LC_GLOBAL_LOCALE) };
+}

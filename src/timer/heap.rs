@@ -93,6 +93,7 @@ impl<T: Copy> Heap<T> {
     }
 
     /// How many bytes the heap holds on to: what its largest population has needed.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let places = self.place.capacity() * size_of::<u32>();
         self.lines.capacity() * size_of::<Line>() + places + self.values.bytes()

@@ -4,7 +4,8 @@
 //! shared one for machines without a processor; any machine may call any of them (a thief expires
 //! its victim's, a green thread cancels its timer wherever it has migrated to). A shelf returns
 //! what has expired and readies nothing: that is the scheduler's business, so the sink of
-//! [`Shelf::expire`] is called with no lock held. An [`Alarm`] wakes who sleeps on a shelf.
+//! [`Shelf::expire`] is called with no lock held. Who sleeps until a
+//! deadline, and is woken for an earlier one, is the business of `sched::timekeeper`.
 //!
 //! Deadlines are nanoseconds of the monotonic clock, kept as they are: no ticks, no rounding.
 //!
@@ -60,7 +61,6 @@
 //! doubling. It is reused at once and never given back while the shelf lives. A doubling moves
 //! what there is under the lock.
 
-mod alarm;
 #[cfg(all(test, not(loom)))]
 mod bench;
 mod heap;
@@ -68,8 +68,6 @@ mod heap;
 mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
-
-pub(crate) use alarm::{Alarm, Roused};
 
 use crate::collections::slab::Key;
 use crate::primitive::atomic::{AtomicU64, Ordering, mutant};
@@ -113,7 +111,7 @@ pub(crate) struct Armed {
     /// Cancels this timer.
     pub(crate) handle: Handle,
     /// Whether the timer is earlier than all others of its shelf were: then the caller asks
-    /// [`Alarm::must_wake`].
+    /// `Timekeeper::must_wake`.
     pub(crate) earliest: bool,
 }
 
@@ -185,11 +183,11 @@ impl<T: Copy> Shelf<T> {
     /// The earliest deadline, `u64::MAX` if there is none.
     ///
     /// A hint: it was exact when the shelf's lock was last given back. To sleep on it, see
-    /// [`Alarm`].
+    /// `sched::timekeeper`.
     #[inline(always)]
     pub(crate) fn next_deadline_ns(&self) -> u64 {
         // ORDERING: Relaxed; pairs with the store in `publish`. Who sleeps on it fences
-        // (`Alarm::commit`), who expires on it takes the lock.
+        // (`Timekeeper::cover`), who expires on it takes the lock.
         self.next.0.load(Ordering::Relaxed)
     }
 
@@ -199,6 +197,7 @@ impl<T: Copy> Shelf<T> {
     }
 
     /// How many bytes the timers hold on to; takes the lock. Only [`Shelf::new`] gives them back.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.heap.lock().bytes()
     }
@@ -223,10 +222,10 @@ impl<T: Copy> Shelf<T> {
     #[inline(always)]
     fn publish(&self, heap: &Heap<T>) {
         let first = heap.first_deadline_ns();
-        // ORDERING: Relaxed, both; the load is exact, because all stores are made under the lock
-        // that the caller holds. The store pairs with the load in `next_deadline_ns`; the fence
-        // in `Alarm::must_wake` orders it before that armer's question.
+        // ORDERING: Relaxed; exact, because all stores are made under the lock the caller holds.
         if self.next.0.load(Ordering::Relaxed) != first {
+            // ORDERING: Relaxed; pairs with the load in `next_deadline_ns`; the fence in
+            // `Timekeeper::must_wake` orders it before that armer's question.
             self.next.0.store(first, Ordering::Relaxed);
         }
     }

@@ -1,16 +1,17 @@
 //! What the tests share: a watchdog that lets a hang explain itself, and a seed that is printed.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test explains itself")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Prints the dump and aborts if the test has not ended in time.
-pub struct Watchdog(Arc<AtomicBool>);
+pub(crate) struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {
     /// Watches over the test `name` for `limit`.
-    pub fn new(name: &'static str, limit: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, limit: Duration) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let watched = done.clone();
         std::thread::spawn(move || {
@@ -40,16 +41,16 @@ impl Drop for Watchdog {
 }
 
 /// Watches over a test for a minute.
-pub fn watch(name: &'static str) -> Watchdog {
+pub(crate) fn watch(name: &'static str) -> Watchdog {
     Watchdog::new(name, Duration::from_secs(60))
 }
 
 /// A xorshift generator; its seed is printed, and taken from `GTHREAD_SEED`.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A generator for the test `name`.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let seed = std::env::var("GTHREAD_SEED").ok().and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -60,7 +61,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -68,17 +69,153 @@ impl Random {
     }
 
     /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// A generator of its own for a green thread.
-    pub fn fork(&mut self) -> Self {
+    pub(crate) fn fork(&mut self) -> Self {
         Self(self.next() | 1)
     }
 }
 
 /// A runtime with `processors` processors.
-pub fn runtime(processors: usize) -> gthread::Runtime {
+pub(crate) fn runtime(processors: usize) -> gthread::Runtime {
     gthread::Runtime::builder().processors(processors).build().expect("a runtime")
+}
+
+/// How a runtime carries its green threads: a suite that is parametrised runs on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// By machines, with so many processors.
+    Processors(usize),
+    /// Each by an OS thread.
+    OsThreads,
+}
+
+/// All of them.
+pub const CARRIERS: [Carrier; 4] =
+    [Carrier::Processors(1), Carrier::Processors(2), Carrier::Processors(4), Carrier::OsThreads];
+
+impl Carrier {
+    /// A runtime of this kind.
+    pub fn runtime(self) -> gthread::Runtime {
+        match self {
+            Self::Processors(processors) => runtime(processors),
+            Self::OsThreads => gthread::Runtime::builder()
+                .processors(2)
+                .os_threads(true)
+                .build()
+                .expect("a runtime of OS threads"),
+        }
+    }
+}
+
+/// Runs `f` as a green thread of a runtime of each kind, each under a watchdog; then the runtime
+/// must come to its end.
+pub fn on_each_carrier(name: &'static str, f: impl Fn() + Sync) {
+    for carrier in CARRIERS {
+        println!("{name}: {carrier:?}");
+        let _dog = watch(name);
+        let runtime = carrier.runtime();
+        runtime.run(&f);
+        runtime.shutdown();
+    }
+}
+
+/// As [`on_each_carrier`], for tests that use the runtime itself, from an OS thread.
+pub fn with_each_carrier(name: &'static str, f: impl Fn(&gthread::Runtime)) {
+    for carrier in CARRIERS {
+        println!("{name}: {carrier:?}");
+        let _dog = watch(name);
+        let runtime = carrier.runtime();
+        f(&runtime);
+        runtime.shutdown();
+    }
+}
+
+/// Set in a process that a test has started of itself: the name of the test.
+const CHILD: &str = "GTHREAD_TEST_CHILD";
+
+/// Whether this process was started by [`in_child`] for the test `name`.
+pub fn is_child(name: &str) -> bool {
+    std::env::var(CHILD).is_ok_and(|child| child == name)
+}
+
+/// Runs the test `name` of this binary again in a process of its own, with further variables.
+pub fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output {
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(CHILD, name);
+    command.envs(variables.iter().copied());
+    command.output().expect("this program starts")
+}
+
+/// What a child wrote on standard error.
+pub fn errors_of(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Fails unless the child passed its test.
+pub fn assert_passed(output: &std::process::Output) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}\n{text}\n{}", output.status, errors_of(output));
+    assert!(text.contains("1 passed"), "the child ran no test: {text}");
+}
+
+/// Fails unless the child died of `signal`.
+pub fn assert_died_of(output: &std::process::Output, signal: i32) {
+    use std::os::unix::process::ExitStatusExt as _;
+    assert_eq!(output.status.signal(), Some(signal), "{output:?}");
+}
+
+/// Silences the messages of panics that are made on purpose, in the whole process.
+pub fn silence_panics_on_purpose() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let is_on_purpose = |text: &str| {
+                text.contains("on purpose") || text == "a scoped green thread panicked"
+            };
+            if !info.payload_as_str().is_some_and(is_on_purpose) {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// Counts the values that are alive: one of these is one.
+#[derive(Debug)]
+pub struct Counted(Arc<std::sync::atomic::AtomicIsize>);
+
+/// The count of [`Counted`] values, which nobody may take below zero.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<std::sync::atomic::AtomicIsize>);
+
+impl Count {
+    /// A value that counts.
+    pub fn one(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Counted(self.0.clone())
+    }
+
+    /// How many are alive.
+    pub fn alive(&self) -> isize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Waits until none is alive; fails if one is dropped twice.
+    pub fn wait_for_none(&self) {
+        while self.alive() > 0 {
+            gthread::yield_now();
+        }
+        assert_eq!(self.alive(), 0, "dropped twice");
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }

@@ -1,6 +1,7 @@
 //! What is said in the documents is there.
 
 use super::source::{Complaint, Tree, find_words};
+use std::path::Path;
 
 /// Complains of links to files that do not exist.
 pub(crate) fn check_links(tree: &Tree) -> Vec<Complaint> {
@@ -70,7 +71,8 @@ fn ranks_used(code: &str) -> Vec<(usize, u32)> {
     .collect()
 }
 
-/// Complains of scripts in `.ci` that `.ci/run` does not know, and of steps without a script.
+/// Complains of scripts in `.ci` that are no step of `.ci/run` and that no step calls, and of
+/// steps without a script.
 pub(crate) fn check_steps(tree: &Tree) -> Vec<Complaint> {
     let directory = tree.root.join(".ci");
     if !directory.exists() {
@@ -90,12 +92,19 @@ pub(crate) fn check_steps(tree: &Tree) -> Vec<Complaint> {
     }
     for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "run" && !name.contains('.') && !listed.contains(&name) {
-            let message = "no step of `.ci/run`";
+        let known = name == "run" || name.contains('.') || listed.contains(&name);
+        if !known && !is_called(&directory, &name, &listed) {
+            let message = "no step of `.ci/run`, nor called by one";
             complaints.push(Complaint::new(&format!(".ci/{name}"), 1, message));
         }
     }
     complaints
+}
+
+/// Whether one of the steps names the script.
+fn is_called(directory: &Path, script: &str, steps: &[String]) -> bool {
+    let read = |step: &String| std::fs::read_to_string(directory.join(step)).unwrap_or_default();
+    steps.iter().any(|step| read(step).contains(&format!(".ci/{script}")))
 }
 
 /// The names in the list `steps='name:seconds …'`.

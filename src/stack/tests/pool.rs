@@ -1,6 +1,7 @@
 //! What the pool and the caches promise.
 
 use super::*;
+use crate::primitive::lock::{Lock, Rank};
 use crate::stack::class::Class;
 use crate::stack::stats::of;
 
@@ -172,54 +173,80 @@ fn every_address_is_found_where_it_belongs() {
     assert!(find(end - 1).expect("in a slot").owner.is_null());
 }
 
-/// Threads that come and go, tickets that are redeemed by others: nothing is lost or bound twice.
+/// Tickets on their way from a spawner to takers: our own lock, which ThreadSanitizer understands.
+struct Post {
+    tickets: Lock<(Vec<Ticket>, bool)>,
+}
+
+impl Post {
+    fn send(&self, ticket: Ticket) {
+        loop {
+            let mut post = self.tickets.lock();
+            if post.0.len() < 100 {
+                return post.0.push(ticket);
+            }
+            drop(post);
+            std::thread::yield_now();
+        }
+    }
+
+    /// The next ticket; `None` when there will be no more.
+    fn receive(&self) -> Option<Ticket> {
+        loop {
+            let mut post = self.tickets.lock();
+            match post.0.pop() {
+                None if !post.1 => drop(post),
+                last => return last,
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Takes stacks until there are no more tickets, holds up to `held_max` of them at a time.
+fn take_and_give(size: StackSize, post: &Post, held_max: usize) {
+    let mut cache = Cache::new(size).expect("a class");
+    let mut held: Vec<Stack> = Vec::new();
+    let give = |cache: &mut Cache, stack: Stack| {
+        // SAFETY: inside a stack that is bound to the caller alone.
+        unsafe { stack.bottom().cast::<usize>().write(0) };
+        // SAFETY: nothing runs on it.
+        unsafe { cache.give(stack) };
+    };
+    while let Some(ticket) = post.receive() {
+        let stack = cache.take(ticket);
+        let word = stack.bottom().cast::<usize>();
+        // SAFETY: inside a stack that is bound to this test alone.
+        assert_eq!(unsafe { word.replace(1) }, 0, "bound twice");
+        held.push(stack);
+        while held.len() > held_max {
+            let stack = held.swap_remove(held.len() / 2);
+            give(&mut cache, stack);
+        }
+    }
+    held.into_iter().for_each(|stack| give(&mut cache, stack));
+}
+
+/// Tickets are redeemed by others than those who bought them, stacks given back by a third:
+/// nothing is lost or bound twice.
 #[test]
 fn tickets_and_stacks_wander_between_threads() {
+    // A static and plain threads: ThreadSanitizer does not understand an `Arc` of `std`.
+    static POST: Post = Post { tickets: Lock::new(Rank(1), (Vec::new(), false)) };
     let size = size(9);
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<Ticket>(100);
-    let receiver = std::sync::Arc::new(std::sync::Mutex::new(receiver));
-    let takers: Vec<_> = (0..3usize)
-        .map(|taker| {
-            let receiver = std::sync::Arc::clone(&receiver);
-            std::thread::spawn(move || {
-                let mut cache = Cache::new(size).expect("a class");
-                let mut held: Vec<Stack> = Vec::new();
-                loop {
-                    let ticket = receiver.lock().expect("no panic").recv();
-                    let Ok(ticket) = ticket else { break };
-                    let stack = cache.take(ticket);
-                    let word = stack.bottom().cast::<usize>();
-                    // SAFETY: inside a stack that is bound to this test alone.
-                    assert_eq!(unsafe { word.replace(taker + 1) }, 0, "bound twice");
-                    held.push(stack);
-                    while held.len() > 10 * taker {
-                        let stack = held.swap_remove(held.len() / 2);
-                        // SAFETY: as above.
-                        unsafe { stack.bottom().cast::<usize>().write(0) };
-                        // SAFETY: nothing runs on it.
-                        unsafe { cache.give(stack) };
-                    }
-                }
-                for stack in held {
-                    // SAFETY: as above.
-                    unsafe { stack.bottom().cast::<usize>().write(0) };
-                    // SAFETY: nothing runs on it.
-                    unsafe { cache.give(stack) };
-                }
-            })
-        })
-        .collect();
+    let taker = |held_max| std::thread::spawn(move || take_and_give(size, &POST, held_max));
+    let takers = [0, 10, 20].map(taker);
     let mut cache = Cache::new(size).expect("a class");
     for number in 0..20_000 {
-        sender.send(cache.reserve(size).expect("address space")).expect("takers live");
+        POST.send(cache.reserve(size).expect("address space"));
         if number % 1000 == 0 {
             scavenge(50);
         }
     }
-    drop((sender, cache));
+    POST.tickets.lock().1 = true;
+    drop(cache);
     takers.into_iter().for_each(|taker| taker.join().expect("no assertion failed"));
-    let class = Class::of(size).expect("a class");
-    let stats = of(class);
+    let stats = of(Class::of(size).expect("a class"));
     assert_eq!((stats.slots_reserved, stats.slots_bound, stats.slots_cached), (0, 0, 0));
     assert!(stats.slots_mapped < 2000, "{stats:?}");
 }

@@ -1,0 +1,165 @@
+//! What the tests stand on: a process of their own, green threads in groups, modules to load.
+
+pub(crate) use crate::scheduler::yield_now;
+use crate::scheduler::{run, spawn};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// Runs the body of a test as the first green thread of a process of its own.
+macro_rules! alone {
+    ($body:expr) => {{
+        fn here() {}
+        $crate::harness::alone(std::any::type_name_of_val(&here), $body)
+    }};
+}
+
+const CHILD: &str = "GTHREAD_TEST_ALONE";
+
+/// The function behind [`alone!`]; `place` is the path of a function inside the test.
+pub(crate) fn alone(place: &str, body: fn()) {
+    let path = place.strip_suffix("::here").expect("a path");
+    let name = path.split_once("::").expect("a path in the crate").1;
+    if std::env::var(CHILD).as_deref() == Ok(name) {
+        run(4, body);
+        assert_eq!(PANICS.load(SeqCst), 0, "green threads that panicked");
+        return;
+    }
+    if let Err(outcome) = child(name, None, Duration::from_secs(120)) {
+        panic!("{name}: {outcome}");
+    }
+}
+
+/// Runs one test in a process of its own, with an environment variable set; how it failed, if it
+/// did.
+pub(crate) fn child(
+    name: &str,
+    setting: Option<(&str, &str)>,
+    limit: Duration,
+) -> Result<(), String> {
+    let mut command = Command::new(std::env::current_exe().expect("a program"));
+    command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(setting);
+    let mut process = command.spawn().expect("a process");
+    let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
+    streams.extend(process.stdout.take().map(|s| Box::new(s) as _));
+    streams.extend(process.stderr.take().map(|s| Box::new(s) as _));
+    let readers: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = stream.read_to_end(&mut bytes);
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        })
+        .collect();
+    let end = Instant::now() + limit;
+    let status = loop {
+        match process.try_wait().expect("a child") {
+            Some(status) => break status.to_string(),
+            None if Instant::now() > end => {
+                process.kill().expect("a child");
+                process.wait().expect("a child");
+                break "a hang".into();
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let output: String = readers.into_iter().map(|r| r.join().expect("text")).collect();
+    if status == "exit status: 0" && output.contains("1 passed") {
+        if output.contains("note: ") {
+            output.lines().filter(|l| l.starts_with("note: ")).for_each(|l| eprintln!("{l}"));
+        }
+        return Ok(());
+    }
+    Err(format!("{status}\n{output}"))
+}
+
+/// Green threads that ended by a panic: the test fails.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Yields `times` times.
+pub(crate) fn yields(times: usize) {
+    for _ in 0..times {
+        yield_now();
+    }
+}
+
+/// The running thread pointer, by what libc says of the running thread.
+pub(crate) fn thread_pointer() -> usize {
+    let thread = unsafe { libc::pthread_self() } as usize;
+    if cfg!(target_arch = "x86_64") {
+        return thread;
+    }
+    let bytes = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_thread_db_sizeof_pthread".as_ptr()) };
+    thread + unsafe { bytes.cast::<u32>().read() } as usize
+}
+
+/// Green threads that are waited for together.
+#[derive(Clone, Default)]
+pub(crate) struct Group(Arc<AtomicUsize>);
+
+impl Group {
+    /// Starts a green thread of the group.
+    pub(crate) fn spawn(&self, body: impl FnOnce() + Send + 'static) {
+        struct Leave(Group);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                self.0.0.fetch_sub(1, SeqCst);
+            }
+        }
+        self.0.fetch_add(1, SeqCst);
+        let leave = Leave(self.clone());
+        spawn(move || {
+            let _leave = leave;
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err() {
+                PANICS.fetch_add(1, SeqCst);
+            }
+        });
+    }
+
+    /// Waits until all have ended.
+    pub(crate) fn wait(&self) {
+        while self.0.load(SeqCst) != 0 {
+            yield_now();
+        }
+    }
+}
+
+/// Runs `count` green threads and waits for them; each gets its number.
+pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
+    let body = Arc::new(body);
+    let group = Group::default();
+    for number in 0..count {
+        let body = body.clone();
+        group.spawn(move || body(number));
+    }
+    group.wait();
+}
+
+/// Compiles C to a shared object in a directory of this process; `None` without a compiler.
+pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let directory = std::env::temp_dir().join(format!("gthread-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let object = directory.join(format!("lib{name}.so"));
+    let text = directory.join(format!("{name}.c"));
+    std::fs::write(&text, source).expect("a file");
+    let compiled = Command::new(std::env::var_os("CC").unwrap_or("cc".into()))
+        .args(["-shared", "-fPIC", "-O1"])
+        .args(flags)
+        .arg("-o")
+        .args([&object, &text])
+        .status();
+    match compiled {
+        Ok(status) if status.success() => Some(object),
+        other => {
+            eprintln!("note: skipped, no C compiler for lib{name}.so: {other:?}");
+            None
+        }
+    }
+}
