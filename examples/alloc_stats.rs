@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use gthread::alloc::{self, GthreadAlloc};
 
-#[global_allocator]
+#[cfg_attr(not(feature = "test-allocator"), global_allocator)]
+#[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
 
 /// For each word the files it is in, and how often.

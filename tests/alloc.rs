@@ -8,7 +8,8 @@ use std::thread;
 
 use gthread::alloc::GthreadAlloc;
 
-#[global_allocator]
+#[cfg_attr(not(feature = "test-allocator"), global_allocator)]
+#[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
 
 /// xorshift64*: the seed is printed and taken from `GTHREAD_SEED`.

@@ -10,7 +10,8 @@ use std::thread;
 
 use gthread::alloc::{self, Collect, GthreadAlloc};
 
-#[global_allocator]
+#[cfg_attr(not(feature = "test-allocator"), global_allocator)]
+#[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
 
 /// The tests look at the whole process: one after the other.

@@ -41,6 +41,11 @@ cfg_if::cfg_if! {
     }
 }
 
+/// For the crate's own tests; see the feature in `Cargo.toml`.
+#[cfg(all(not(loom), feature = "test-allocator"))]
+#[global_allocator]
+static GLOBAL: GthreadAlloc = GthreadAlloc::new();
+
 /// How much of what is free [`collect`] gives back.
 #[cfg(not(loom))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::class::{COUNT, Class};
 use super::geometry::{FIRST_GRANULE, GRANULE, LAST_GUARDS, PAGE, WINDOW_GRANULES};
 use super::page_heap::HEAP;
 use super::span::{Kind, Span};
-use super::{large, scavenger};
+use super::{large, scavenger, thread};
 use crate::sys::pages;
 
 /// One size class in [`Stats`].
@@ -43,6 +43,9 @@ pub struct Stats {
     pub huge: (usize, usize),
     /// Resident bytes of the process, everything included.
     pub resident_bytes: usize,
+    /// Caches in use: as many as OS threads that have allocated, whatever the number of green
+    /// threads.
+    pub caches: usize,
     /// The classes, the smallest first.
     pub classes: [ClassStats; COUNT],
 }
@@ -62,6 +65,7 @@ pub fn stats() -> Stats {
         large: (0, 0),
         huge,
         resident_bytes: pages::resident_bytes(),
+        caches: thread::live_caches(),
         classes: std::array::from_fn(|index| ClassStats {
             block_bytes: Class::from_index(index).block_bytes(),
             ..ClassStats::default()

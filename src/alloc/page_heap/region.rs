@@ -14,6 +14,10 @@ use crate::sys::pages;
 /// Windows in the largest reservation: 64 GiB.
 const WINDOWS_MAX: usize = 1024;
 
+/// Windows in the first reservation: 1 GiB. Each further one is four times as large, so that a
+/// small program leaves room under a limit of address space, and a large one has few regions.
+const WINDOWS_FIRST: usize = 16;
+
 /// Windows in a group: the highest level of the summaries.
 const GROUP: usize = 32;
 
@@ -33,9 +37,10 @@ pub(super) struct Region {
 unsafe impl Send for Region {}
 
 impl Region {
-    /// Reserves as much as the system gives, up to 64 GiB; `None` if not even one window.
-    pub(super) fn reserve() -> Option<Self> {
-        let mut windows = WINDOWS_MAX;
+    /// Makes the reservation after `before` others: as much of what is due as the system gives,
+    /// halved until it does; `None` if not even one window.
+    pub(super) fn reserve(before: usize) -> Option<Self> {
+        let mut windows = (WINDOWS_FIRST << (2 * before).min(16)).min(WINDOWS_MAX);
         loop {
             if let Some(base) = pages::reserve(windows * WINDOW, WINDOW) {
                 return Self::with_maps(base.as_ptr() as usize, windows);
