@@ -105,7 +105,11 @@ impl Layout {
         unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
         let page = sys::thread::page_bytes();
         let align = align.max(64);
-        if !align.is_power_of_two() || align > page || bytes < symbols.pthread_bytes {
+        let least = match ORIENTATION {
+            Orientation::LocalsBelow => symbols.pthread_bytes,
+            Orientation::LocalsAbove => 0,
+        };
+        if !align.is_power_of_two() || align > page || bytes < least {
             return Err(Unsupported::new("glibc's static thread-locals have an odd size"));
         }
         let pthread_bytes = symbols.pthread_bytes;
