@@ -1,6 +1,7 @@
 //! M:N green threads: `std::thread` semantics at the cost of a goroutine.
 #![cfg_attr(loom, allow(dead_code))]
 
+pub mod alloc;
 #[cfg(not(loom))]
 mod arch;
 mod collections;
@@ -23,8 +24,9 @@ mod timer;
 #[cfg(not(loom))]
 pub use runtime::*;
 
+/// For the fault-injection tests of this crate alone: makes calls of the kernel fail.
 #[cfg(all(feature = "fault-injection", not(loom)))]
 #[doc(hidden)]
-pub use sys::fault::{
-    Call as Fault, calls as faults_seen, clear as clear_faults, fail as plan_faults,
-};
+pub mod fault {
+    pub use crate::sys::fault::{Call, calls, clear, fail};
+}

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// The error of a description that must not be accepted.
 fn refused(builder: gthread::RuntimeBuilder) -> (BuildErrorKind, String) {
-    let error = builder.build().err().expect("refused");
+    let error = builder.build().expect_err("refused");
     (error.kind(), error.to_string())
 }
 
@@ -103,7 +103,7 @@ fn bad_values_of_the_environment_are_named_with_variable_and_range() {
         assert_eq!(Runtime::builder().processors(2).build().unwrap().processors(), 2);
         // The default runtime cannot be had: a panic with the same text.
         silence_panics_on_purpose();
-        let panic = catch_unwind(|| gthread::spawn(|| ())).err().expect("no default runtime");
+        let panic = catch_unwind(|| gthread::spawn(|| ())).expect_err("no default runtime");
         let panic = panic.downcast_ref::<String>().expect("a text");
         assert!(panic.contains(&text), "{panic}");
         return;
@@ -190,9 +190,9 @@ fn a_shut_down_runtime_refuses_by_an_error_inside_and_outside() {
                     while !closed.load(Ordering::Acquire) {
                         gthread::yield_now();
                     }
-                    let error = Builder::new().spawn(|| ()).err().expect("refused inside");
+                    let error = Builder::new().spawn(|| ()).expect_err("refused inside");
                     assert!(error.to_string().contains("shut down"), "{error}");
-                    let panic = catch_unwind(|| gthread::spawn(|| ())).err().expect("a panic");
+                    let panic = catch_unwind(|| gthread::spawn(|| ())).expect_err("a panic");
                     assert!(panic.downcast_ref::<String>().unwrap().contains("shut down"));
                     gthread::scope(|s| {
                         assert!(Builder::new().spawn_scoped(s, || ()).is_err());

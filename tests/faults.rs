@@ -13,7 +13,8 @@
 mod common;
 
 use common::{assert_died_of, assert_passed, errors_of, in_child, is_child, runtime, watch};
-use gthread::{BuildErrorKind, Builder, Fault, Runtime, clear_faults, faults_seen, plan_faults};
+use gthread::fault::{Call as Fault, calls, clear, fail};
+use gthread::{BuildErrorKind, Builder, Runtime};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,14 +82,14 @@ fn no_memory_at_any_mapping_is_an_error_of_spawn_and_the_runtime_stays_usable() 
         let _dog = watch(name);
         let number = |name| std::env::var(name).unwrap().parse().unwrap();
         let runtime = runtime(2);
-        plan_faults(Fault::Mmap, number("FIRST"), number("COUNT"), libc::ENOMEM);
+        fail(Fault::Mmap, number("FIRST"), number("COUNT"), libc::ENOMEM);
         for _ in 0..3 {
             if let Some(error) = try_to_park_many(&runtime) {
                 assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
                 println!("refused: {error}");
             }
         }
-        clear_faults();
+        clear();
         assert_usable(&runtime);
         runtime.shutdown();
         return;
@@ -121,7 +122,7 @@ fn try_to_park_many(runtime: &Runtime) -> Option<std::io::Error> {
 fn a_runtime_without_memory_from_the_start_is_an_error_of_spawn() {
     alone("a_runtime_without_memory_from_the_start_is_an_error_of_spawn", || {
         common::silence_panics_on_purpose();
-        plan_faults(Fault::Mmap, 0, u64::MAX, libc::ENOMEM);
+        fail(Fault::Mmap, 0, u64::MAX, libc::ENOMEM);
         match Runtime::builder().processors(1).build() {
             Err(error) => assert_eq!(error.kind(), BuildErrorKind::System),
             Ok(runtime) => {
@@ -129,11 +130,11 @@ fn a_runtime_without_memory_from_the_start_is_an_error_of_spawn() {
                 assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
                 let run = std::panic::AssertUnwindSafe(|| runtime.run(|| ()));
                 assert!(std::panic::catch_unwind(run).is_err());
-                clear_faults();
+                clear();
                 assert_usable(&runtime);
             }
         }
-        clear_faults();
+        clear();
         assert_usable(&runtime(1));
     });
 }
@@ -141,10 +142,10 @@ fn a_runtime_without_memory_from_the_start_is_an_error_of_spawn() {
 #[test]
 fn guards_that_cannot_be_had_one_way_are_had_another() {
     alone("guards_that_cannot_be_had_one_way_are_had_another", || {
-        plan_faults(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
+        fail(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
         let first = runtime(2);
         assert!(park_until_refused(&first, 300).is_none());
-        plan_faults(Fault::Poison, 0, u64::MAX, libc::EPERM);
+        fail(Fault::Poison, 0, u64::MAX, libc::EPERM);
         let second = runtime(2);
         assert!(park_until_refused(&second, 300).is_none());
         first.shutdown();
@@ -155,14 +156,14 @@ fn guards_that_cannot_be_had_one_way_are_had_another() {
 #[test]
 fn no_guard_at_all_is_an_error_of_spawn() {
     alone("no_guard_at_all_is_an_error_of_spawn", || {
-        plan_faults(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
-        plan_faults(Fault::Poison, 0, u64::MAX, libc::EPERM);
-        plan_faults(Fault::Protect, 0, u64::MAX, libc::ENOMEM);
+        fail(Fault::GuardInstall, 0, u64::MAX, libc::EINVAL);
+        fail(Fault::Poison, 0, u64::MAX, libc::EPERM);
+        fail(Fault::Protect, 0, u64::MAX, libc::ENOMEM);
         let runtime = runtime(1);
         let error = Builder::new().spawn_on(&runtime, || ()).err().expect("no guard");
         println!("{error}");
         assert!(error.to_string().contains("map_count") || error.raw_os_error().is_some());
-        clear_faults();
+        clear();
         assert_usable(&runtime);
         runtime.shutdown();
     });
@@ -171,7 +172,7 @@ fn no_guard_at_all_is_an_error_of_spawn() {
 #[test]
 fn memory_that_cannot_be_given_back_is_kept() {
     alone("memory_that_cannot_be_given_back_is_kept", || {
-        plan_faults(Fault::DontNeed, 0, u64::MAX, libc::EINVAL);
+        fail(Fault::DontNeed, 0, u64::MAX, libc::EINVAL);
         for _ in 0..5 {
             let runtime = runtime(2);
             assert_usable(&runtime);
@@ -183,11 +184,11 @@ fn memory_that_cannot_be_given_back_is_kept() {
 #[test]
 fn a_monitor_that_cannot_be_started_is_an_error_of_build() {
     alone("a_monitor_that_cannot_be_started_is_an_error_of_build", || {
-        plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+        fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
         let error = Runtime::builder().processors(1).build().err().expect("no thread");
         assert_eq!(error.kind(), BuildErrorKind::System);
         assert!(error.to_string().contains("cannot start a runtime"), "{error}");
-        clear_faults();
+        clear();
         assert_usable(&runtime(1));
     });
 }
@@ -197,13 +198,13 @@ fn a_first_machine_that_cannot_be_started_is_started_later() {
     let text = alone("a_first_machine_that_cannot_be_started_is_started_later", || {
         for processors in [1, 4] {
             let runtime = runtime(processors);
-            plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+            fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
             let handles: Vec<_> = (0..10).map(|i| runtime.spawn(move || i)).collect();
             // It is tried again and again, also when all has been quiet for long.
-            eventually("it tries again", || faults_seen(Fault::ThreadSpawn) >= 20);
+            eventually("it tries again", || calls(Fault::ThreadSpawn) >= 20);
             assert!(handles.iter().all(|handle| !handle.is_finished()));
             eventually("there is none", || gthread::inspect::metrics().machines == 0);
-            clear_faults();
+            clear();
             for (i, handle) in handles.into_iter().enumerate() {
                 assert_eq!(handle.join().unwrap(), i);
             }
@@ -219,12 +220,12 @@ fn a_first_machine_that_cannot_be_started_is_started_later() {
 fn a_runtime_that_never_got_a_machine_can_be_shut_down() {
     alone("a_runtime_that_never_got_a_machine_can_be_shut_down", || {
         let runtime = runtime(2);
-        plan_faults(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+        fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
         let handle = runtime.spawn(|| 5);
         let survivors = runtime.shutdown_timeout(Duration::from_millis(20));
         assert_eq!(survivors.len(), 1, "{survivors:?}");
         drop(runtime);
-        clear_faults();
+        clear();
         assert_eq!(handle.join().unwrap(), 5, "it goes on when it can");
     });
 }
@@ -260,12 +261,12 @@ fn a_runtime_goes_on_with_the_machines_it_has() {
         for machines in [1, 2, 3] {
             let runtime = runtime(4);
             // One at a time, so that none is started beyond the plan.
-            plan_faults(Fault::ThreadSpawn, machines, u64::MAX, libc::EAGAIN);
+            fail(Fault::ThreadSpawn, machines, u64::MAX, libc::EAGAIN);
             (0..5).for_each(|_| work_that_one_machine_can_do(&runtime));
             // An attempt counts while it is made.
             let machines_now = || gthread::inspect::metrics().machines;
             eventually("no more than planned", || machines_now() <= machines);
-            clear_faults();
+            clear();
             // And takes more when it can have them: these need two at once.
             runtime.run(|| {
                 let (sender, receiver) = std::sync::mpsc::sync_channel(0);
@@ -333,7 +334,7 @@ fn a_machine_without_a_signal_stack_works_and_still_dies_of_an_overflow() {
     let name = "a_machine_without_a_signal_stack_works_and_still_dies_of_an_overflow";
     if is_child(name) {
         let _dog = watch(name);
-        plan_faults(Fault::SignalStack, 0, u64::MAX, libc::ENOMEM);
+        fail(Fault::SignalStack, 0, u64::MAX, libc::ENOMEM);
         let runtime = runtime(2);
         assert_usable(&runtime);
         println!("usable");
@@ -350,12 +351,12 @@ fn a_machine_without_a_signal_stack_works_and_still_dies_of_an_overflow() {
 #[test]
 fn a_refused_signal_action_is_an_error_of_build_or_goes_without_reports() {
     alone("a_refused_signal_action_is_an_error_of_build_or_goes_without_reports", || {
-        plan_faults(Fault::SignalAction, 0, u64::MAX, libc::EINVAL);
+        fail(Fault::SignalAction, 0, u64::MAX, libc::EINVAL);
         match Runtime::builder().processors(1).build() {
             Err(error) => assert_eq!(error.kind(), BuildErrorKind::System),
             Ok(runtime) => assert_usable(&runtime),
         }
-        clear_faults();
+        clear();
         assert_usable(&runtime(1));
     });
 }

@@ -91,11 +91,11 @@ fn unpark_and_park_order_plain_data() {
     fn play(me: usize, turns: &AtomicUsize, data: &Plain, unpark_other: impl Fn()) {
         for round in 0..TURNS {
             let mine = 2 * round + me;
-            while mine != 0 {
+            // At least one park each time: it is what orders the data.
+            let mut may_go = mine == 0;
+            while !may_go {
                 gthread::park();
-                if turns.load(Ordering::Relaxed) == mine {
-                    break;
-                }
+                may_go = turns.load(Ordering::Relaxed) == mine;
             }
             data.push(mine);
             turns.store(mine + 1, Ordering::Relaxed);

@@ -105,11 +105,9 @@ impl Layout {
         unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
         let page = sys::thread::page_bytes();
         let align = align.max(64);
-        let least = match ORIENTATION {
-            Orientation::LocalsBelow => symbols.pthread_bytes,
-            Orientation::LocalsAbove => 0,
-        };
-        if !align.is_power_of_two() || align > page || bytes < least {
+        let has_record = ORIENTATION == Orientation::LocalsBelow;
+        let bytes_min = if has_record { symbols.pthread_bytes } else { 16 };
+        if !align.is_power_of_two() || align > page || bytes < bytes_min {
             return Err(Unsupported::new("glibc's static thread-locals have an odd size"));
         }
         let pthread_bytes = symbols.pthread_bytes;

@@ -276,7 +276,9 @@ impl Monitor<'_> {
             } else {
                 shared.monitor.taken_computing.bump();
                 machine.swap_slice(Slice::Long);
-                crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
+                if machine.tid() != 0 {
+                    crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
+                }
             }
             shared.idle.force_searching();
             shared.grant(&shared.processors[index]);
@@ -312,6 +314,7 @@ impl Monitor<'_> {
             _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
         };
         self.deep_rounds += 1;
+        self.suspects.forget();
         self.period_ns = BUSY_NS;
         let is_quiet =
             || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();

@@ -106,6 +106,11 @@ pub(crate) const LAYERS: &[Layer] = &[
 
 /// Imports against the order: the file or directory, the path it may import, and why.
 pub(crate) const UPWARD: &[(&str, &str, &str)] = &[
+    (
+        "src/primitive/tls_alloc.rs",
+        "alloc::EMPTY_CACHE",
+        "the initial value of the allocator's thread-local word is an address, and data only",
+    ),
     ("src/sys/", "primitive::atomic", "a futex word is an atomic, and loom's has another size"),
     ("src/sys/", "primitive::abort", "a kernel that breaks its word leaves nothing to return"),
 ];
@@ -128,11 +133,20 @@ pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
     ("thread_local!", &["src/primitive/"], "one file knows who runs"),
     (
         "asm!",
-        &["src/arch/", "src/primitive/fence.rs", "src/sys/valgrind.rs"],
+        &[
+            "src/arch/",
+            "src/primitive/fence.rs",
+            "src/primitive/tls_alloc.rs",
+            "src/sys/valgrind.rs",
+        ],
         "assembly is argued where it stands",
     ),
     ("naked_asm!", &["src/arch/", "src/own_tls/interposed/"], "assembly is argued where it stands"),
-    ("global_asm!", &[], "two versions of the crate must link together"),
+    (
+        "global_asm!",
+        &["src/primitive/tls_alloc.rs"],
+        "two versions of the crate must link together: a symbol carries the version",
+    ),
     ("std::sync::atomic", &["src/primitive/"], "models replace the atomics"),
     ("core::sync::atomic", &[], "models replace the atomics"),
     (
