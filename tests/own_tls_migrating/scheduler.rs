@@ -60,9 +60,6 @@ const SLOT_BYTES: usize = 512 * 1024;
 /// Whether a switch leaves the thread pointer as it is.
 static SHARED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the runtime tells `own_tls` where its stacks lie.
-pub(crate) const TELLS_STACKS: bool = true;
-
 /// Starts machines, runs `body` as a green thread, and waits until no green thread is left.
 pub(crate) fn run(machines: usize, body: fn()) {
     own_tls::support().expect("supported here");
