@@ -9,7 +9,6 @@
     reason = "a test that unwraps is a test that fails, and it explains itself"
 )]
 #![cfg(feature = "fault-injection")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

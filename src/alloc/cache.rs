@@ -1,7 +1,7 @@
 //! The cache of a machine: for each class the span it allocates from and those it could.
 //!
 //! Only the machine's thread touches it; what others want, they write into the remote words of
-//! spans. The fast path is [`Cache::allocate`]: the table of eighths, the current span, one pop.
+//! spans. The fast path is `Cache::allocate`: the table of eighths, the current span, one pop.
 //!
 //! **Inv. Current**: the current span and all partial spans of a class are owned by this cache; a
 //! partial span is linked into the list of its class. A span without anything free is given up
