@@ -1,6 +1,16 @@
 //! `GthreadAlloc` as the global allocator of a test program: random traces against a shadow, all
 //! sizes and alignments, blocks that change threads, threads that come and go.
 #![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    clippy::manual_is_multiple_of,
+    clippy::vec_box,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::mpsc;

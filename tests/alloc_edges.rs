@@ -2,6 +2,16 @@
 //! destructors after the cache is gone, memory that runs out, threads by the ten thousand, memory
 //! that goes back.
 #![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    clippy::manual_is_multiple_of,
+    clippy::vec_box,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

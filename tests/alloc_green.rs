@@ -1,5 +1,15 @@
 //! Green threads over `GthreadAlloc`: blocks change machines, the caches are the machines'.
 #![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    clippy::manual_is_multiple_of,
+    clippy::vec_box,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 use gthread::alloc::{self, GthreadAlloc};
 

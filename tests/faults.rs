@@ -9,6 +9,7 @@
     reason = "a test that unwraps is a test that fails, and it explains itself"
 )]
 #![cfg(feature = "fault-injection")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 
@@ -126,7 +127,7 @@ fn a_runtime_without_memory_from_the_start_is_an_error_of_spawn() {
         match Runtime::builder().processors(1).build() {
             Err(error) => assert_eq!(error.kind(), BuildErrorKind::System),
             Ok(runtime) => {
-                let error = Builder::new().spawn_on(&runtime, || ()).err().expect("no memory");
+                let error = Builder::new().spawn_on(&runtime, || ()).expect_err("no memory");
                 assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
                 let run = std::panic::AssertUnwindSafe(|| runtime.run(|| ()));
                 assert!(std::panic::catch_unwind(run).is_err());
@@ -160,7 +161,7 @@ fn no_guard_at_all_is_an_error_of_spawn() {
         fail(Fault::Poison, 0, u64::MAX, libc::EPERM);
         fail(Fault::Protect, 0, u64::MAX, libc::ENOMEM);
         let runtime = runtime(1);
-        let error = Builder::new().spawn_on(&runtime, || ()).err().expect("no guard");
+        let error = Builder::new().spawn_on(&runtime, || ()).expect_err("no guard");
         println!("{error}");
         assert!(error.to_string().contains("map_count") || error.raw_os_error().is_some());
         clear();
@@ -185,7 +186,7 @@ fn memory_that_cannot_be_given_back_is_kept() {
 fn a_monitor_that_cannot_be_started_is_an_error_of_build() {
     alone("a_monitor_that_cannot_be_started_is_an_error_of_build", || {
         fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
-        let error = Runtime::builder().processors(1).build().err().expect("no thread");
+        let error = Runtime::builder().processors(1).build().expect_err("no thread");
         assert_eq!(error.kind(), BuildErrorKind::System);
         assert!(error.to_string().contains("cannot start a runtime"), "{error}");
         clear();
@@ -288,7 +289,7 @@ fn no_os_thread_to_stand_in_is_an_error_of_spawn() {
         limit_address_space(Some(512 << 20));
         let value = count.one();
         let spawned = Builder::new().stack_size(1 << 30).spawn_on(&runtime, move || drop(value));
-        let error = spawned.err().expect("no room for such a stack");
+        let error = spawned.expect_err("no room for such a stack");
         limit_address_space(None);
         assert_eq!(count.alive(), 0, "{error}");
         assert_eq!(runtime.run(|| gthread::spawn(|| 5).join().unwrap()), 5);

@@ -33,6 +33,7 @@ cfg_if::cfg_if! {
         mod span;
         mod stats;
         mod thread;
+        mod word;
 
         pub(crate) use cache::EMPTY_CACHE;
         pub use global::GthreadAlloc;
@@ -109,7 +110,13 @@ pub fn scavenge_tick() -> u64 {
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub fn cache_word_offset() -> isize {
-    crate::primitive::tls_alloc::offset()
+    word::offset()
+}
+
+/// Whether the running thread has allocated here: then this is most likely the global allocator.
+#[cfg(not(loom))]
+pub(crate) fn is_in_use() -> bool {
+    word::word() != (&raw const EMPTY_CACHE).addr()
 }
 
 /// Makes the running OS thread's cache. A machine calls it on its own thread pointer before it

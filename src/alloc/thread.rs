@@ -25,10 +25,10 @@ use super::class::Class;
 use super::page_heap::{HEAP, PageHeap};
 use super::scavenger;
 use super::span::Owned;
+use super::word;
 use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Guard, Lock, Rank};
-use crate::primitive::tls_alloc;
 use crate::sys::{pages, thread_end};
 use std::ptr::NonNull;
 
@@ -74,7 +74,7 @@ pub(crate) fn live_caches() -> usize {
 #[inline(always)]
 pub(crate) fn cache() -> &'static Cache {
     // SAFETY: the word is always the address of a cache (Inv. CacheForever).
-    unsafe { &*(tls_alloc::word() as *const Cache) }
+    unsafe { &*(word::word() as *const Cache) }
 }
 
 impl Registry {
@@ -113,7 +113,7 @@ pub(crate) fn start() -> Option<&'static Cache> {
         return None;
     }
     let fresh = REGISTRY.lock().take()?;
-    tls_alloc::set_word(fresh.address());
+    word::set_word(fresh.address());
     // ORDERING: Relaxed; a number.
     LIVE_CACHES.fetch_add(1, Ordering::Relaxed);
     if let Some(key) = key() {
@@ -162,7 +162,7 @@ unsafe extern "C" fn end(_cache: *mut c_void) {
     if !present.is_live() {
         return;
     }
-    tls_alloc::set_word(std::ptr::from_ref(&DEAD_CACHE) as usize);
+    word::set_word(std::ptr::from_ref(&DEAD_CACHE) as usize);
     present.give_up_all();
     // ORDERING: Relaxed; a number.
     LIVE_CACHES.fetch_sub(1, Ordering::Relaxed);

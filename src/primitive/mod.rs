@@ -12,8 +12,6 @@ pub(crate) mod lock;
 pub(crate) mod model;
 #[cfg(not(loom))]
 pub(crate) mod tls;
-#[cfg(not(loom))]
-pub(crate) mod tls_alloc;
 
 #[cfg(loom)]
 pub(crate) mod futex;

@@ -37,6 +37,9 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     machine.set_tid(crate::sys::thread::id());
     machine.keep_mask();
     crate::sys::schedule::set_timer_slack_ns(1);
+    if crate::alloc::is_in_use() {
+        crate::alloc::prime_machine();
+    }
     let lasting: &'static Machine = unlimited(machine);
     let mut next = sleep(shared, machine);
     while let Next::Run { searching } = next {

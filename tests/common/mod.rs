@@ -86,7 +86,7 @@ pub(crate) fn runtime(processors: usize) -> gthread::Runtime {
 
 /// How a runtime carries its green threads: a suite that is parametrised runs on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub(crate) enum Carrier {
     /// By machines, with so many processors.
     Processors(usize),
     /// Each by an OS thread.
@@ -94,12 +94,12 @@ pub enum Carrier {
 }
 
 /// All of them.
-pub const CARRIERS: [Carrier; 4] =
+pub(crate) const CARRIERS: [Carrier; 4] =
     [Carrier::Processors(1), Carrier::Processors(2), Carrier::Processors(4), Carrier::OsThreads];
 
 impl Carrier {
     /// A runtime of this kind.
-    pub fn runtime(self) -> gthread::Runtime {
+    pub(crate) fn runtime(self) -> gthread::Runtime {
         match self {
             Self::Processors(processors) => runtime(processors),
             Self::OsThreads => gthread::Runtime::builder()
@@ -113,7 +113,7 @@ impl Carrier {
 
 /// Runs `f` as a green thread of a runtime of each kind, each under a watchdog; then the runtime
 /// must come to its end.
-pub fn on_each_carrier(name: &'static str, f: impl Fn() + Sync) {
+pub(crate) fn on_each_carrier(name: &'static str, f: impl Fn() + Sync) {
     for carrier in CARRIERS {
         println!("{name}: {carrier:?}");
         let _dog = watch(name);
@@ -124,7 +124,7 @@ pub fn on_each_carrier(name: &'static str, f: impl Fn() + Sync) {
 }
 
 /// As [`on_each_carrier`], for tests that use the runtime itself, from an OS thread.
-pub fn with_each_carrier(name: &'static str, f: impl Fn(&gthread::Runtime)) {
+pub(crate) fn with_each_carrier(name: &'static str, f: impl Fn(&gthread::Runtime)) {
     for carrier in CARRIERS {
         println!("{name}: {carrier:?}");
         let _dog = watch(name);
@@ -138,12 +138,12 @@ pub fn with_each_carrier(name: &'static str, f: impl Fn(&gthread::Runtime)) {
 const CHILD: &str = "GTHREAD_TEST_CHILD";
 
 /// Whether this process was started by [`in_child`] for the test `name`.
-pub fn is_child(name: &str) -> bool {
+pub(crate) fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
 /// Runs the test `name` of this binary again in a process of its own, with further variables.
-pub fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output {
+pub(crate) fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = std::process::Command::new(program);
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(CHILD, name);
@@ -152,19 +152,19 @@ pub fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output 
 }
 
 /// What a child wrote on standard error.
-pub fn errors_of(output: &std::process::Output) -> String {
+pub(crate) fn errors_of(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Fails unless the child passed its test.
-pub fn assert_passed(output: &std::process::Output) {
+pub(crate) fn assert_passed(output: &std::process::Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}\n{text}\n{}", output.status, errors_of(output));
     assert!(text.contains("1 passed"), "the child ran no test: {text}");
 }
 
 /// Fails unless the child died of `signal`.
-pub fn assert_died_of(output: &std::process::Output, signal: i32) {
+pub(crate) fn assert_died_of(output: &std::process::Output, signal: i32) {
     use std::os::unix::process::ExitStatusExt as _;
     assert_eq!(output.status.signal(), Some(signal), "{output:?}");
 }
@@ -177,13 +177,16 @@ fn message_of<'a>(info: &'a std::panic::PanicHookInfo<'_>) -> Option<&'a str> {
 }
 
 /// Silences the messages of panics that are made on purpose, in the whole process.
-pub fn silence_panics_on_purpose() {
+pub(crate) fn silence_panics_on_purpose() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let is_on_purpose = |text: &str| {
-                text.contains("on purpose") || text == "a scoped green thread panicked"
+                text.contains("on purpose")
+                    || text == "a scoped green thread panicked"
+                    || text.starts_with("failed to spawn a green thread")
+                    || text.starts_with("cannot start the default runtime")
             };
             if !message_of(info).is_some_and(is_on_purpose) {
                 previous(info);
@@ -194,26 +197,26 @@ pub fn silence_panics_on_purpose() {
 
 /// Counts the values that are alive: one of these is one.
 #[derive(Debug)]
-pub struct Counted(Arc<std::sync::atomic::AtomicIsize>);
+pub(crate) struct Counted(Arc<std::sync::atomic::AtomicIsize>);
 
 /// The count of [`Counted`] values, which nobody may take below zero.
 #[derive(Clone, Debug, Default)]
-pub struct Count(Arc<std::sync::atomic::AtomicIsize>);
+pub(crate) struct Count(Arc<std::sync::atomic::AtomicIsize>);
 
 impl Count {
     /// A value that counts.
-    pub fn one(&self) -> Counted {
+    pub(crate) fn one(&self) -> Counted {
         self.0.fetch_add(1, Ordering::AcqRel);
         Counted(self.0.clone())
     }
 
     /// How many are alive.
-    pub fn alive(&self) -> isize {
+    pub(crate) fn alive(&self) -> isize {
         self.0.load(Ordering::Acquire)
     }
 
     /// Waits until none is alive; fails if one is dropped twice.
-    pub fn wait_for_none(&self) {
+    pub(crate) fn wait_for_none(&self) {
         while self.alive() > 0 {
             gthread::yield_now();
         }
