@@ -19,6 +19,7 @@
 //! program it is the name libc uses for itself.
 //!
 //! On an OS thread everything passes straight through.
+#![cfg_attr(any(gthread_tsan, gthread_asan), allow(dead_code, reason = "nobody calls it there"))]
 
 mod fork;
 pub(super) mod keys;
@@ -84,7 +85,9 @@ macro_rules! interpose {
         pub(super) mod $name {
             use super::*;
 
-            /// The symbol.
+            /// The symbol. Not under a sanitizer, where no green thread has a block: its
+            /// runtime has interceptors of the same names, and calls them before it is ready.
+            #[cfg(not(any(gthread_tsan, gthread_asan)))]
             #[unsafe(naked)]
             unsafe extern "C" fn label() {
                 core::arch::naked_asm!(
@@ -107,7 +110,9 @@ macro_rules! interpose {
             /// Whether the process calls our definition.
             pub(in super::super) fn is_bound() -> bool {
                 cfg_if::cfg_if! {
-                    if #[cfg(target_feature = "crt-static")] {
+                    if #[cfg(any(gthread_tsan, gthread_asan))] {
+                        true
+                    } else if #[cfg(target_feature = "crt-static")] {
                         unsafe extern "C" {
                             fn $name();
                         }
