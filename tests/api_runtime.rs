@@ -342,7 +342,8 @@ fn a_runtime_dropped_with_survivors_ends_with_the_last_of_them() {
         let survivors: Vec<_> = (0..10)
             .map(|i| {
                 let stop = stop.clone();
-                runtime.spawn(move || {
+                let builder = if i % 4 == 1 { Builder::new().pinned() } else { Builder::new() };
+                let survivor = builder.spawn_on(&runtime, move || {
                     while !stop.load(Ordering::Acquire) {
                         match i % 3 {
                             0 => gthread::yield_now(),
@@ -352,7 +353,8 @@ fn a_runtime_dropped_with_survivors_ends_with_the_last_of_them() {
                     }
                     assert!(Builder::new().spawn(|| ()).is_err(), "refused");
                     i
-                })
+                });
+                survivor.unwrap()
             })
             .collect();
         drop(runtime);

@@ -495,3 +495,64 @@ fn hogs_by_the_dozen_all_get_their_first_run() {
         hogs.into_iter().for_each(|hog| hog.join().unwrap());
     });
 }
+
+#[test]
+fn what_std_blocks_with_works_between_green_threads() {
+    // Each of these blocks the machine, unannounced, until another green thread has its turn.
+    on_few_processors("std's own", |_| {
+        const MEMBERS: usize = 20;
+        let barrier = Arc::new(std::sync::Barrier::new(MEMBERS));
+        let pair = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let handles: Vec<_> = (0..MEMBERS)
+            .map(|i| {
+                let (barrier, pair) = (barrier.clone(), pair.clone());
+                gthread::spawn(move || {
+                    barrier.wait();
+                    let (lock, changed) = &*pair;
+                    let mut turn = lock.lock().unwrap();
+                    while *turn != i {
+                        turn = changed.wait(turn).unwrap();
+                    }
+                    *turn += 1;
+                    changed.notify_all();
+                    drop(turn);
+                    barrier.wait();
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert_eq!(*pair.0.lock().unwrap(), MEMBERS);
+
+        let parks = gthread::spawn(|| {
+            let me = std::thread::current();
+            let wakes = gthread::spawn(move || me.unpark());
+            std::thread::park();
+            wakes.join().unwrap();
+        });
+        parks.join().unwrap();
+        let inner = std::thread::spawn(|| gthread::spawn(|| 5).join().unwrap());
+        assert_eq!(inner.join().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_lock_of_std_may_be_held_across_waits() {
+    on_few_processors("lock held across waits", |_| {
+        let lock = Arc::new(std::sync::Mutex::new(0));
+        let handles: Vec<_> = (0..10)
+            .map(|_| {
+                let lock = lock.clone();
+                gthread::spawn(move || {
+                    for _ in 0..5 {
+                        let mut held = lock.lock().unwrap();
+                        gthread::yield_now();
+                        gthread::sleep(Duration::from_micros(20));
+                        *held += 1;
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert_eq!(*lock.lock().unwrap(), 50);
+    });
+}

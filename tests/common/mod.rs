@@ -142,13 +142,18 @@ pub(crate) fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
-/// Runs the test `name` of this binary again in a process of its own, with further variables.
-pub(crate) fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output {
+/// The test `name` of this binary, to be run again in a process of its own, with further variables.
+pub(crate) fn child(name: &str, variables: &[(&str, &str)]) -> std::process::Command {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = std::process::Command::new(program);
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(CHILD, name);
     command.envs(variables.iter().copied());
-    command.output().expect("this program starts")
+    command
+}
+
+/// Runs a [`child`] to its end.
+pub(crate) fn in_child(name: &str, variables: &[(&str, &str)]) -> std::process::Output {
+    child(name, variables).output().expect("this program starts")
 }
 
 /// What a child wrote on standard error.
