@@ -1,6 +1,7 @@
 //! M:N green threads: `std::thread` semantics at the cost of a goroutine.
 #![cfg_attr(loom, allow(dead_code))]
 
+pub mod alloc;
 #[cfg(not(loom))]
 mod arch;
 mod collections;

@@ -1,6 +1,11 @@
 //! Pinning: a green thread that is tied to its OS thread stays on it through every wait, and what
 //! others do is not held up by it.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! Runtimes: bad input, values and panics of `run`, several at once, shutdown with and without
 //! survivors, and what is left afterwards.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

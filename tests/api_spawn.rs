@@ -1,6 +1,11 @@
 //! Spawning: handles, results, panics, names and scopes behave as those of `std::thread`, on every
 //! number of processors and on OS threads.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! The end of a green thread's thread-locals: destructors have run when `join` returns, and may do
 //! what other code may.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

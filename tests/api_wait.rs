@@ -1,6 +1,11 @@
 //! Waiting: sleeping, parking, yielding and joining, on green threads and on OS threads, within a
 //! runtime and across two.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

@@ -2,8 +2,13 @@
 //! the runtime stays usable.
 //!
 //! A plan of faults is process-wide, so each test runs in a process of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 #![cfg(feature = "fault-injection")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! The processor is given away: by those who block without saying so, by those who compute, and
 //! by those who lost it once and have another.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

@@ -2,7 +2,12 @@
 //! threads and wakes; and what waits costs nothing.
 //!
 //! Each test counts things of the whole process, so each runs in a process of its own.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 
@@ -153,7 +158,7 @@ fn every_kind_of_end_and_wait_leaves_nothing() {
                     parked.thread().unpark();
                     parked.join().unwrap();
                     gthread::scope(|s| {
-                        std::mem::forget(s.spawn(|| ()));
+                        s.spawn(|| ());
                         s.spawn(|| gthread::sleep(Duration::from_micros(5)));
                     });
                     let pinned = gthread::Builder::new().pinned().spawn(gthread::yield_now);

@@ -1,6 +1,11 @@
 //! Running out of stack: a line that names the green thread, and the end by SIGABRT; every other
 //! fault ends as it would without this crate.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

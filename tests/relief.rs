@@ -1,6 +1,12 @@
 //! A blocked green thread holds nobody up: whoever it waits for gets its turn.
 //!
 //! Each test is a deadlock unless the property holds; the watchdog ends it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

@@ -5,6 +5,12 @@
 //! order is a data race, and ThreadSanitizer says so. Two controls show that the sanitizers see
 //! into green threads: a race and an overflow on purpose, each in a process of its own, which has
 //! to be reported.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -85,11 +91,11 @@ fn unpark_and_park_order_plain_data() {
     fn play(me: usize, turns: &AtomicUsize, data: &Plain, unpark_other: impl Fn()) {
         for round in 0..TURNS {
             let mine = 2 * round + me;
-            while mine != 0 {
+            // At least one park each time: it is what orders the data.
+            let mut may_go = mine == 0;
+            while !may_go {
                 gthread::park();
-                if turns.load(Ordering::Relaxed) == mine {
-                    break;
-                }
+                may_go = turns.load(Ordering::Relaxed) == mine;
             }
             data.push(mine);
             turns.store(mine + 1, Ordering::Relaxed);

@@ -3,7 +3,12 @@
 //!
 //! Others of them are elsewhere: YieldProgress and TimerFairness in `api_wait`, BigGOMAXPROCS in
 //! `api_runtime`, Preemption and PreemptionAfterSyscall in `handoff`, LockOSThread in `api_pinned`.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
 
 mod common;
 

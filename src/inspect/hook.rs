@@ -7,8 +7,8 @@ use std::panic::PanicHookInfo;
 
 /// Installs a panic hook that names the green thread which panics.
 ///
-/// The standard library's message cannot be told the name of a green thread ("thread
-/// '<unnamed>' panicked"). This hook prints `green thread 'name' panicked at file:line:column:`
+/// The standard library's message cannot be told the name of a green thread (`thread
+/// '<unnamed>' panicked`). This hook prints `green thread 'name' panicked at file:line:column:`
 /// and the message on standard error, and the backtrace that `RUST_BACKTRACE` asks for; panics
 /// off green threads go to the hook that was installed before. Never installed unasked.
 pub fn install_panic_hook() {

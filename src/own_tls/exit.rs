@@ -44,8 +44,6 @@ unsafe fn end_resolver(support: &Support) {
     const SERVERS: isize = 16;
     let block = Memory(arch::thread_pointer());
     let state = support.layout.resolver;
-    // The state lies on a page that is usually never touched. Reading it maps the page of zeroes
-    // that all processes share, which costs no memory.
     // SAFETY: the running block.
     if unsafe { block.read::<u32>(state + SERVERS) } == 0 || is_left_out(Fix::Resolver) {
         return;

@@ -14,7 +14,7 @@
 //! thread-locals of all modules that were there at start, and the head of `struct pthread`.
 //!
 //! Every offset is found out, none is assumed: sizes from the loader, fields from what glibc
-//! tells debuggers, the robust list from the kernel, the resolver state from where libc puts it
+//! tells debuggers, the robust list from the kernel, the resolver's pointer from what libc does
 //! on a thread of its own.
 //!
 //! **Trap**: the offset of the thread's id is never found by searching for the id. With
@@ -64,10 +64,9 @@ pub(super) struct Layout {
     pub(super) hot_above: usize,
     /// What is copied for each green thread; see the module.
     pub(super) template: Range<isize>,
-    /// A part of the template that nothing ever writes, or nothing; a renewal skips it.
+    /// A part of the template that libc never uses, or nothing. A renewal skips it; the state of
+    /// the resolver lies there, so that its end can be seen without touching the cold part.
     pub(super) unused: Range<isize>,
-    /// Alignment of the thread pointer.
-    pub(super) align: usize,
     /// Bytes of a page.
     pub(super) page: usize,
     /// `struct pthread`.
@@ -106,7 +105,9 @@ impl Layout {
         unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
         let page = sys::thread::page_bytes();
         let align = align.max(64);
-        if !align.is_power_of_two() || align > page || bytes < symbols.pthread_bytes {
+        let has_record = ORIENTATION == Orientation::LocalsBelow;
+        let bytes_min = if has_record { symbols.pthread_bytes } else { 16 };
+        if !align.is_power_of_two() || align > page || bytes < bytes_min {
             return Err(Unsupported::new("glibc's static thread-locals have an odd size"));
         }
         let pthread_bytes = symbols.pthread_bytes;
@@ -122,20 +123,23 @@ impl Layout {
         let template = template(modules, symbols, below, specific, rseq_cpu)?;
         let hot_above = usize::try_from(template.end).unwrap_or(0).next_multiple_of(align);
         let resolver = Resolver::find(symbols, below, above)?;
+        let unused = unused(field(symbols.list));
+        let tid = tid(symbols, pthread)?;
+        let has_room = unused.len() >= RESOLVER_BYTES;
+        let resolver_state = if has_room { unused.start } else { resolver.state };
         let layout = Self {
             below,
             above: above.max(hot_above),
             hot_above,
             template,
-            unused: unused(),
-            align,
+            unused,
             page,
             pthread,
-            tid: tid(symbols, pthread)?,
+            tid,
             list: field(symbols.list),
-            robust: robust(pthread, pthread_bytes)?,
+            robust: robust(pthread, pthread_bytes, tid)?,
             specific,
-            resolver: resolver.state,
+            resolver: resolver_state,
             resolver_pointer: resolver.pointer,
             errno: sys::thread::errno_address().wrapping_sub(arch::thread_pointer()) as isize,
             loader_error: symbols
@@ -222,14 +226,15 @@ fn template(
 }
 
 /// The part of the head of the record that glibc once saved vector registers in and keeps free
-/// since (`__glibc_unused2`): eight cache lines that a renewal need not touch.
-fn unused() -> Range<isize> {
-    const SAVED_VECTORS: Range<isize> = 0x80..0x280;
-    let mut words = [0; SAVED_VECTORS.end as usize / 8];
+/// since (`__glibc_unused2` and `__padding`): nine cache lines that a renewal need not touch.
+fn unused(list: isize) -> Range<isize> {
+    const FREE: Range<isize> = 0x80..0x2c0;
+    let mut words = [0; FREE.end as usize / 8];
     let is_unused = ORIENTATION == Orientation::LocalsBelow
+        && list >= FREE.end
         && sys::heap::peek(arch::thread_pointer(), &mut words)
-        && words[SAVED_VECTORS.start as usize / 8..].iter().all(|word| *word == 0);
-    if is_unused { SAVED_VECTORS } else { 0..0 }
+        && words[FREE.start as usize / 8..].iter().all(|word| *word == 0);
+    if is_unused { FREE } else { 0..0 }
 }
 
 /// Where the thread's id lies: glibc says so, and the id is there on two threads.
@@ -252,11 +257,22 @@ fn tid(symbols: &Symbols, pthread: isize) -> Result<isize, Unsupported> {
     }
 }
 
-/// Where the head of the robust list lies: asked of the kernel.
-fn robust(pthread: isize, pthread_bytes: usize) -> Result<isize, Unsupported> {
-    let head = sys::thread::robust_list_head()
-        .ok_or(Unsupported::new("the kernel does not tell where the robust list lies"))?;
-    let offset = head.wrapping_sub(arch::thread_pointer()) as isize;
+/// Where the head of the robust list lies: asked of the kernel. Under an emulator that does not
+/// tell it lies where it always has, right behind the id and the previous link; an empty list
+/// points to itself.
+fn robust(pthread: isize, pthread_bytes: usize, tid: isize) -> Result<isize, Unsupported> {
+    let tp = arch::thread_pointer();
+    let offset = match sys::thread::robust_list_head() {
+        Some(head) => head.wrapping_sub(tp) as isize,
+        None => {
+            let head = tp.wrapping_add_signed(tid + 16);
+            let mut first = [0];
+            if !sys::heap::peek(head, &mut first) || first[0] != head {
+                return Err(Unsupported::new("nobody tells where the robust list lies"));
+            }
+            tid + 16
+        }
+    };
     let inside = offset - pthread;
     if inside >= 8 && inside as usize + 24 <= pthread_bytes {
         Ok(offset)

@@ -116,6 +116,15 @@ pub(crate) fn support() -> Result<&'static Support, Unsupported> {
     Ok(support)
 }
 
+/// Makes a thread-local word of the crate itself a lent one: it belongs to the machine. Only before
+/// the first call of [`support`]; later ones change nothing.
+pub(crate) fn lend_also(offset: isize) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        words::register(offset);
+    });
+}
+
 /// The support, if [`support`] has been asked for and found any.
 #[inline(always)]
 fn installed() -> Option<&'static Support> {

@@ -100,9 +100,14 @@ pub(super) fn find(symbols: &Symbols) -> Result<Found, Unsupported> {
         (Some((_, Some(first))), Some((_, Some(second)))) if first == second => {
             Ok(Found::Words(first.0, first.1))
         }
-        (Some((range, _)), _) => Ok(Found::Absent(range)),
-        // A libc without thread-locals keeps nothing in them.
+        // Another allocator is in force, and glibc's keeps nothing; or glibc has no thread-locals.
+        _ if symbols.malloc != symbols.libc_malloc => Ok(Found::Absent(0..0)),
         (None, _) => Ok(Found::Absent(0..0)),
+        // libc's thread-locals are the program's own there.
+        _ if cfg!(target_feature = "crt-static") => Err(Unsupported::new(
+            "the allocator's words are not found in a static program (fix F6)",
+        )),
+        (Some((range, _)), _) => Ok(Found::Absent(range)),
     }
 }
 
@@ -125,31 +130,28 @@ fn probe(range: Range<isize>) -> Option<(isize, isize)> {
     const CACHE_WORDS: usize = 0x280 / 8;
     /// How far the bins lie behind the start of their arena, at most.
     const BINS: usize = 2400;
-    let tp = arch::thread_pointer();
     let mut words = vec![0; range.len() / 8];
     let mut cache = vec![0; CACHE_WORDS];
+    // From the two calls of `free` on nothing is allocated, which would empty the cache again.
+    let (mut caches, mut arenas) =
+        (Vec::with_capacity(words.len()), Vec::with_capacity(words.len()));
+    let bins = bin_links();
     let small = [40, 88].map(sys::heap::malloc);
-    let large = [9000, 600].map(sys::heap::malloc);
     // SAFETY: just allocated; only their addresses are used from here on.
-    small.iter().chain(&large[..1]).for_each(|chunk| unsafe { sys::heap::free(*chunk) });
-    // The second large chunk keeps the first from being merged into the top of the heap.
-    let mut bin = [0];
-    let read = sys::heap::peek(tp.wrapping_add_signed(range.start), &mut words)
-        && sys::heap::peek(large[0], &mut bin);
-    // SAFETY: as above.
-    unsafe { sys::heap::free(large[1]) };
-    if !read {
+    small.iter().for_each(|chunk| unsafe { sys::heap::free(*chunk) });
+    let start = arch::thread_pointer().wrapping_add_signed(range.start);
+    if !sys::heap::peek(start, &mut words) {
         return None;
     }
-    let (mut caches, mut arenas) = (Vec::new(), Vec::new());
     for (index, &word) in words.iter().enumerate() {
         let offset = range.start + (index * 8) as isize;
         if word == 0 || word % 8 != 0 {
             continue;
         }
+        let holds_bin = bins.iter().any(|bin| *bin >= word && bin - word < BINS);
         if sys::heap::peek(word, &mut cache) && small.iter().all(|chunk| cache.contains(chunk)) {
             caches.push(offset);
-        } else if bin[0] >= word && bin[0] - word < BINS {
+        } else if holds_bin {
             arenas.push(offset);
         }
     }
@@ -157,4 +159,28 @@ fn probe(range: Range<isize>) -> Option<(isize, isize)> {
         (&[cache], &[arena]) => Some((cache, arena)),
         _ => None,
     }
+}
+
+/// Where the arena of the running thread keeps chunks that were just freed: the links of such
+/// chunks, too large for the cache and between chunks in use, that lead to none of them. They
+/// form a ring with their bin; what was in it before was sorted into other bins when the last of
+/// them was allocated.
+fn bin_links() -> Vec<usize> {
+    /// From a chunk's header, to which links lead, to its memory.
+    const HEADER_BYTES: usize = 16;
+    let chunks = [9000; 8].map(sys::heap::malloc);
+    // Every second one, so that no two freed ones are neighbours.
+    let freed = || chunks.iter().step_by(2).copied();
+    // SAFETY: just allocated; only their addresses are used from here on.
+    freed().for_each(|chunk| unsafe { sys::heap::free(chunk) });
+    let mut links = Vec::with_capacity(chunks.len());
+    for chunk in freed() {
+        let mut pair = [0; 2];
+        sys::heap::peek(chunk, &mut pair);
+        links.extend(pair);
+    }
+    // SAFETY: as above.
+    chunks.iter().skip(1).step_by(2).for_each(|chunk| unsafe { sys::heap::free(*chunk) });
+    links.retain(|link| *link != 0 && freed().all(|chunk| chunk - HEADER_BYTES != *link));
+    links
 }

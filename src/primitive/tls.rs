@@ -100,7 +100,7 @@ pub(crate) unsafe fn write(
 /// Sets only `machine_tp` in the block at `thread_pointer`: the write at each switch.
 ///
 /// # Safety
-/// As [`write`].
+/// As [`write()`].
 #[inline(always)]
 pub(crate) unsafe fn write_machine_tp(thread_pointer: usize, offset: isize, machine_tp: usize) {
     let local = thread_pointer.wrapping_add_signed(offset) as *const Local;

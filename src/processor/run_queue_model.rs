@@ -6,7 +6,7 @@
 // MUTANT: run_queue.set_next KILLED-BY processor::run_queue_model::a_thief_of_the_next_slot_sees_what_it_runs
 // MUTANT: run_queue.steal_next KILLED-BY processor::run_queue_model::a_thief_of_the_next_slot_sees_what_it_runs
 
-use super::run_queue::{NEXT_SLOT_AGE_NS, RunQueue, Runnable, Thief};
+use super::run_queue::{Line, NEXT_SLOT_AGE_NS, RunQueue, Runnable, Thief};
 use crate::primitive::model::{Shared, check};
 use loom::sync::Arc;
 use loom::thread;
@@ -50,7 +50,7 @@ fn run(item: &Runnable<Item>) {
 }
 
 fn drain(queue: &RunQueue<Item>) {
-    while let Some(item) = queue.pop() {
+    while let Some(item) = queue.pop(|_, _| None) {
         run(&item);
     }
 }
@@ -112,9 +112,9 @@ fn the_next_slot_and_the_queue_give_each_once() {
     beside_thieves(2, [steal_next, steal_half], |items, queue| {
         assert!(queue.set_next(items.ready(0), 0).is_none());
         if let Some(displaced) = queue.set_next(items.ready(1), 0) {
-            queue.push_ready(displaced).expect("room for one");
+            queue.push(Line::Ready, displaced).expect("room for one");
         }
-        if let Some(item) = queue.pop() {
+        if let Some(item) = queue.pop(|_, _| None) {
             run(&item);
         }
     });
@@ -125,7 +125,7 @@ fn the_next_slot_and_the_queue_give_each_once() {
 fn one_of_three_gets_the_next_slot() {
     beside_thieves(2, [steal_next, steal_next], |items, queue| {
         assert!(queue.set_next(items.ready(0), 0).is_none());
-        if let Some(item) = queue.pop() {
+        if let Some(item) = queue.pop(|_, _| None) {
             run(&item);
         }
         let _: Option<()> = queue.set_next(items.ready(1), 0).map(|displaced| run(&displaced));
@@ -137,11 +137,11 @@ fn one_of_three_gets_the_next_slot() {
 fn a_full_queue_gives_the_green_thread_back() {
     beside_thieves(4, [steal_half], |items, queue| {
         for index in 0..3 {
-            if let Err(refused) = queue.push_ready(items.ready(index)) {
+            if let Err(refused) = queue.push(Line::Ready, items.ready(index)) {
                 run(&refused);
             }
         }
-        if let Err(refused) = queue.push_fresh(items.ready(3)) {
+        if let Err(refused) = queue.push(Line::Fresh, items.ready(3)) {
             run(&refused);
         }
     });

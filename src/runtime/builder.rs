@@ -79,6 +79,10 @@ impl RuntimeBuilder {
                 "this process was forked off one with green threads, and can have none itself",
             ));
         }
+        if crate::alloc::is_in_use() {
+            // The allocator's cache belongs to the machine.
+            own_tls::lend_also(crate::alloc::cache_word_offset());
+        }
         let support = own_tls::support()
             .map_err(|error| BuildError::new(BuildErrorKind::Unsupported, error.to_string()))?;
         stack::set_block_bytes(support.block_bytes());

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 /// A set of processors with its green threads.
 ///
-/// Most programs need none: [`spawn`] and [`run`] use the default runtime, which is started when
+/// Most programs need none: [`spawn()`] and [`run`] use the default runtime, which is started when
 /// it is first needed and has as many processors as [`available_parallelism`] says, or as the
 /// environment variable `GTHREAD_MAXPROCS` says.
 ///
@@ -60,7 +60,7 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
-    /// The runtime behind [`spawn`] and [`run`] off green threads; never dropped.
+    /// The runtime behind [`spawn()`] and [`run`] off green threads; never dropped.
     ///
     /// # Panics
     /// When it cannot be started: with the text of the [`BuildError`].

@@ -204,11 +204,11 @@ impl Monitor<'_> {
             findings.blocked = self.take(&wanted);
         }
         self.wake_for_leftovers(now_ns);
-        self.shared.fill_orders();
         if now_ns - self.aged_ns >= AGE_NS {
             self.aged_ns = now_ns;
             crate::stack::age();
         }
+        self.shared.fill_orders();
         findings
     }
 
@@ -276,7 +276,9 @@ impl Monitor<'_> {
             } else {
                 shared.monitor.taken_computing.bump();
                 machine.swap_slice(Slice::Long);
-                crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
+                if machine.tid() != 0 {
+                    crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
+                }
             }
             shared.idle.force_searching();
             shared.grant(&shared.processors[index]);
@@ -312,6 +314,7 @@ impl Monitor<'_> {
             _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
         };
         self.deep_rounds += 1;
+        self.suspects.forget();
         self.period_ns = BUSY_NS;
         let is_quiet =
             || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
@@ -340,8 +343,14 @@ impl Monitor<'_> {
         } else if self.quiet_ticks >= DEEP_TICKS {
             return self.rest_deeply();
         }
-        let earliest = shared.next_deadline_ns();
-        let until = (now_ns() + self.period_ns).min(earliest.max(now_ns() + HOT_NS));
+        // A deadline that has passed was seen to by this tick, as far as it can be: with all
+        // processors in use it waits for a slice to end.
+        let now_ns = now_ns();
+        let deadline_ns = match shared.next_deadline_ns() {
+            passed if passed <= now_ns => u64::MAX,
+            coming => coming,
+        };
+        let until = (now_ns + self.period_ns).min(deadline_ns);
         futex::wait(&self.shared.monitor.asleep, AWAKE, Some(until));
     }
 }

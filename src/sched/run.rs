@@ -14,7 +14,7 @@ use super::enter::Entered;
 use super::shared::Shared;
 use super::spare::STOP;
 use crate::green::Green;
-use crate::machine::{Machine, Slice};
+use crate::machine::Machine;
 use crate::processor::Processor;
 use crate::sys::clock::now_ns;
 use std::ptr::NonNull;
@@ -37,6 +37,9 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
     machine.set_tid(crate::sys::thread::id());
     machine.keep_mask();
     crate::sys::schedule::set_timer_slack_ns(1);
+    if crate::alloc::is_in_use() {
+        crate::alloc::prime_machine();
+    }
     let lasting: &'static Machine = unlimited(machine);
     let mut next = sleep(shared, machine);
     while let Next::Run { searching } = next {
@@ -198,10 +201,6 @@ fn received(shared: &Arc<Shared>, machine: &Arc<Machine>, message: Option<usize>
             // processor of this runtime, whose holder the receiver becomes.
             let processor = unsafe { &*(address as *const Processor) };
             shared.take_up(machine, processor);
-            if !machine.has_slice(Slice::Short) {
-                machine.swap_slice(Slice::Short);
-                crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
-            }
             Next::Run { searching: true }
         }
     }

@@ -226,11 +226,9 @@ impl Shared {
         // ORDERING: Relaxed; the fence below orders it before the second look.
         self.abandoned.store(true, Ordering::Relaxed);
         fence::full();
-        if self.live() == 0 {
-            // The last one may have ended without seeing the word; dismissing twice is harmless.
-            self.dismiss();
-        }
-        false
+        // The last one may have ended without seeing the word, or have dismissed the machines, which
+        // may be done twice.
+        self.live() == 0
     }
 
     /// Tells the monitor and all machines to end, without waiting for them.

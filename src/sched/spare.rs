@@ -5,7 +5,7 @@
 //! the machine that slept last has the warmest cache.
 
 use super::shared::Shared;
-use crate::machine::Machine;
+use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
@@ -222,6 +222,10 @@ impl Shared {
     /// asleep while all processors are idle, learns that one no longer is.
     pub(crate) fn take_up(&self, machine: &Machine, processor: &Processor) {
         machine.attach(processor);
+        if !machine.has_slice(Slice::Short) {
+            machine.swap_slice(Slice::Short);
+            crate::sys::schedule::set_slice(0, Some(super::monitor::SHORT_SLICE_NS));
+        }
         self.monitor.poke();
     }
 

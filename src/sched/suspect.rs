@@ -23,6 +23,11 @@ impl Suspects {
         Self { kept: Vec::new(), kept_max }
     }
 
+    /// Closes all descriptors.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     /// Whether thread `tid` of this process is blocked in the kernel.
     pub(super) fn is_blocked(&mut self, tid: u32) -> bool {
         let mut text = [0; 8];

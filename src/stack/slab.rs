@@ -20,7 +20,8 @@
 //!
 //! The first two mark page-table entries and leave the mapping whole. Both survive fork and
 //! `MADV_DONTNEED` of what lies beside them. A slab takes the next kind when the kernel refuses one
-//! (the first with `EINVAL`: too old, or the memory is locked by `mlockall`). With `mprotect` growth
+//! (the first with `EINVAL`: too old, or the memory is locked by `mlockall`), and when the first
+//! guard of a slab turns out not to guard. With `mprotect` growth
 //! ends, with an error that says so, at 7/8 of the limit: at the limit itself the next `malloc` of
 //! anybody fails.
 //!
@@ -195,7 +196,14 @@ impl Slabs {
         let first = open.carved;
         if first == 0 {
             // The guard above the last slot, so that every slot lies between two.
-            self.guard(open, &slab, open.slots..open.slots + 1)?;
+            let last = open.slots..open.slots + 1;
+            self.guard(open, &slab, last.clone())?;
+            if open.kind == GuardKind::Marker && is_readable(slab.start + last.start * slab.stride)
+            {
+                // Emulators and sandboxes take advice without following it.
+                open.kind = GuardKind::Poison;
+                self.guard(open, &slab, last)?;
+            }
         }
         let wanted = (guarded / 8).clamp(CARVE.0, CARVE.1).min(open.slots - first);
         let len = self.guard(open, &slab, first..first + wanted)?;
@@ -256,6 +264,12 @@ impl Source for Slabs {
         growth.open = Some(open);
         run
     }
+}
+
+/// Whether the page at `address` can be read, although it was given a guard.
+#[cold]
+fn is_readable(address: usize) -> bool {
+    crate::sys::heap::peek(address, &mut [0])
 }
 
 /// The bytes of the table of a slab's slots, in whole pages.

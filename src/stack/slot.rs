@@ -59,7 +59,7 @@ impl SlotId {
 /// | value | means |
 /// |---|---|
 /// | null | free: in a cache or in the pool |
-/// | [`NOBODY`] | bound to a green thread that has not been announced yet |
+/// | `NOBODY` | bound to a green thread that has not been announced yet |
 /// | other | bound to the green thread at this address |
 #[derive(Debug)]
 #[cfg_attr(not(loom), repr(C, align(32)))]

@@ -6,16 +6,19 @@
 pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod dl;
+pub(crate) mod environment;
 pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod heap;
 pub(crate) mod mem;
 pub(crate) mod membarrier;
+pub(crate) mod pages;
 pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;
+pub(crate) mod thread_end;
 pub(crate) mod userfault;
 pub(crate) mod valgrind;

@@ -29,15 +29,6 @@ pub(crate) fn robust_list_head() -> Option<usize> {
     (result == 0 && head != 0).then_some(head)
 }
 
-/// The processor the running thread is on, asked of the kernel.
-pub(crate) fn cpu() -> c_int {
-    let mut cpu = 0_u32;
-    let none = core::ptr::null_mut::<c_void>();
-    // SAFETY: the kernel writes one u32 to `cpu`, and nothing to the null places.
-    let result = unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, none, none) };
-    if result == 0 { cpu as c_int } else { -1 }
-}
-
 /// Bytes of a page.
 pub(crate) fn page_bytes() -> usize {
     // SAFETY: takes a constant.

@@ -174,6 +174,13 @@ pub(crate) fn assert_died_of(output: &std::process::Output, signal: i32) {
     assert_eq!(output.status.signal(), Some(signal), "{output:?}");
 }
 
+/// The text a panic was made with, if it was made with one.
+fn message_of<'a>(info: &'a std::panic::PanicHookInfo<'_>) -> Option<&'a str> {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied())
+}
+
 /// Silences the messages of panics that are made on purpose, in the whole process.
 pub(crate) fn silence_panics_on_purpose() {
     static ONCE: std::sync::Once = std::sync::Once::new();
@@ -186,10 +193,7 @@ pub(crate) fn silence_panics_on_purpose() {
                     || text.starts_with("failed to spawn a green thread")
                     || text.starts_with("cannot start the default runtime")
             };
-            let payload = info.payload();
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-            if !text.is_some_and(is_on_purpose) {
+            if !message_of(info).is_some_and(is_on_purpose) {
                 previous(info);
             }
         }));

@@ -3,6 +3,7 @@
 pub(crate) use crate::scheduler::yield_now;
 use crate::scheduler::{run, spawn};
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -28,22 +29,27 @@ pub(crate) fn alone(place: &str, body: fn()) {
         assert_eq!(PANICS.load(SeqCst), 0, "green threads that panicked");
         return;
     }
-    if let Err(outcome) = child(name, None, Duration::from_secs(120)) {
+    if let Outcome::Failed(outcome) = child(name, None, Duration::from_secs(120)) {
         panic!("{name}: {outcome}");
     }
 }
 
-/// Runs one test in a process of its own, with an environment variable set; how it failed, if it
-/// did.
-pub(crate) fn child(
-    name: &str,
-    setting: Option<(&str, &str)>,
-    limit: Duration,
-) -> Result<(), String> {
+/// How a test in a process of its own ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Passed,
+    /// Something it needs is not there.
+    Skipped,
+    /// How, on the first line, and what it printed.
+    Failed(String),
+}
+
+/// Runs one test in a process of its own, with an environment variable set.
+pub(crate) fn child(name: &str, setting: Option<(&str, &str)>, limit: Duration) -> Outcome {
     let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.envs(setting);
+    command.envs(setting).process_group(0);
     let mut process = command.spawn().expect("a process");
     let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
     streams.extend(process.stdout.take().map(|s| Box::new(s) as _));
@@ -63,7 +69,8 @@ pub(crate) fn child(
         match process.try_wait().expect("a child") {
             Some(status) => break status.to_string(),
             None if Instant::now() > end => {
-                process.kill().expect("a child");
+                // What it started holds our pipes open, too.
+                unsafe { libc::kill(-(process.id() as i32), libc::SIGKILL) };
                 process.wait().expect("a child");
                 break "a hang".into();
             }
@@ -71,13 +78,11 @@ pub(crate) fn child(
         }
     };
     let output: String = readers.into_iter().map(|r| r.join().expect("text")).collect();
-    if status == "exit status: 0" && output.contains("1 passed") {
-        if output.contains("note: ") {
-            output.lines().filter(|l| l.starts_with("note: ")).for_each(|l| eprintln!("{l}"));
-        }
-        return Ok(());
+    if status != "exit status: 0" || !output.contains("1 passed") {
+        return Outcome::Failed(format!("{status}\n{output}"));
     }
-    Err(format!("{status}\n{output}"))
+    output.lines().filter(|line| line.starts_with("note: ")).for_each(|line| eprintln!("{line}"));
+    if output.contains("note: skipped") { Outcome::Skipped } else { Outcome::Passed }
 }
 
 /// Green threads that ended by a panic: the test fails.
@@ -144,6 +149,10 @@ pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
 
 /// Compiles C to a shared object in a directory of this process; `None` without a compiler.
 pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    if cfg!(target_feature = "crt-static") {
+        eprintln!("note: skipped, a static program loads no modules");
+        return None;
+    }
     let directory = std::env::temp_dir().join(format!("gthread-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
     let object = directory.join(format!("lib{name}.so"));

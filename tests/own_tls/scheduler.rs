@@ -2,9 +2,6 @@
 
 pub(crate) use gthread::yield_now;
 
-/// Whether the runtime tells `own_tls` where its stacks lie.
-pub(crate) const TELLS_STACKS: bool = false;
-
 /// Runs `body` as a green thread on a runtime with that many processors, and waits for all.
 pub(crate) fn run(processors: usize, body: fn()) {
     let runtime = gthread::Runtime::builder().processors(processors).build();

@@ -36,5 +36,6 @@ mod loading;
 mod locals;
 #[path = "../own_tls/locks.rs"]
 mod locks;
+mod memory;
 #[path = "../own_tls/signals.rs"]
 mod signals;

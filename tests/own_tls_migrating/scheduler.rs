@@ -60,9 +60,6 @@ const SLOT_BYTES: usize = 512 * 1024;
 /// Whether a switch leaves the thread pointer as it is.
 static SHARED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the runtime tells `own_tls` where its stacks lie.
-pub(crate) const TELLS_STACKS: bool = true;
-
 /// Starts machines, runs `body` as a green thread, and waits until no green thread is left.
 pub(crate) fn run(machines: usize, body: fn()) {
     own_tls::support().expect("supported here");
@@ -95,7 +92,7 @@ pub(crate) fn spawn(body: impl FnOnce() + Send + 'static) {
     let (bottom, top) = (slot.bottom, slot.block.stack_top());
     unsafe { (*green).context = arch::prepare(bottom, top, entry, green.cast()) };
     let tp = slot.block.thread_pointer();
-    let offset = own_tls::support().expect("supported here").local_offset();
+    let offset = tls::local_offset(arch::thread_pointer());
     unsafe { tls::write(tp, offset, green.cast(), 0) };
     own_tls::on_machine(|| push(GreenPtr(green)));
 }
@@ -169,7 +166,7 @@ fn machine(number: usize) {
         tp: arch::thread_pointer(),
         ended: std::cell::Cell::new(false),
     };
-    let offset = own_tls::support().expect("supported here").local_offset();
+    let offset = tls::local_offset(arch::thread_pointer());
     while let Some(GreenPtr(green)) = next(number) {
         unsafe {
             (*green).machine = &raw const machine;

@@ -5,7 +5,7 @@
 //! running OS thread's unless they are told that another flow of control goes on. So each
 //! [`Context`](super::Context) has a [`Flow`] beside it:
 //!
-//! 1. [`Flow::of_thread`] on a machine's own stack, [`Flow::new`] with a green thread's stack.
+//! 1. [`Flow::of_thread`] on a machine's own stack, [`Flow::begin`] with a green thread's stack.
 //! 2. [`Flow::leave_for`] right before the switch, [`Flow::arrive`] right after it, on the other
 //!    side; a flow that never comes back leaves by [`Flow::leave_for_good`].
 //! 3. [`Flow::end`] by somebody else, when the stack is given up.

@@ -29,10 +29,13 @@ interpose!(daemon as Daemon, in libc daemon, to daemon_on_machine);
 #[cfg(not(target_feature = "crt-static"))]
 interpose!(forkpty as ForkPty, in libc forkpty, to forkpty_on_machine);
 
-/// The symbols and where they should lead.
-#[cfg(not(target_feature = "crt-static"))]
-pub(super) fn entries() -> [(&'static core::ffi::CStr, usize); 4] {
-    [fork::entry(), _Fork::entry(), daemon::entry(), forkpty::entry()]
+/// Whether the process calls these.
+pub(super) fn are_bound() -> bool {
+    #[cfg(not(target_feature = "crt-static"))]
+    if !(_Fork::is_bound() && daemon::is_bound() && forkpty::is_bound()) {
+        return false;
+    }
+    fork::is_bound()
 }
 
 /// Whether this process is the child of a fork in a process where green threads had been set up.

@@ -21,10 +21,11 @@ interpose!(pthread_key_create as Create, in libc ___pthread_key_create, to creat
 interpose!(__pthread_key_create as Create, in libc ___pthread_key_create, to create);
 interpose!(pthread_key_delete as Delete, in libc ___pthread_key_delete, to delete);
 
-/// The symbols and where they should lead.
-#[cfg(not(target_feature = "crt-static"))]
-pub(super) fn entries() -> [(&'static core::ffi::CStr, usize); 3] {
-    [pthread_key_create::entry(), __pthread_key_create::entry(), pthread_key_delete::entry()]
+/// Whether the process calls these.
+pub(super) fn are_bound() -> bool {
+    pthread_key_create::is_bound()
+        && __pthread_key_create::is_bound()
+        && pthread_key_delete::is_bound()
 }
 
 /// How many keys there can be (`PTHREAD_KEYS_MAX`).

@@ -35,9 +35,9 @@ interpose!(dlopen as Open, in libc dlopen, to open);
 interpose!(dlmopen as OpenIn, in libc dlmopen, to open_in);
 interpose!(dlclose as Close, in libc dlclose, to close);
 
-/// The symbols and where they should lead.
-pub(super) fn entries() -> [(&'static core::ffi::CStr, usize); 3] {
-    [dlopen::entry(), dlmopen::entry(), dlclose::entry()]
+/// Whether the process calls these.
+pub(super) fn are_bound() -> bool {
+    dlopen::is_bound() && dlmopen::is_bound() && dlclose::is_bound()
 }
 
 unsafe extern "C" fn open(file: *const c_char, flags: c_int) -> *mut c_void {

@@ -19,6 +19,7 @@
 //! program it is the name libc uses for itself.
 //!
 //! On an OS thread everything passes straight through.
+#![cfg_attr(any(gthread_tsan, gthread_asan), allow(dead_code, reason = "nobody calls it there"))]
 
 mod fork;
 pub(super) mod keys;
@@ -79,11 +80,14 @@ pub(super) fn is_left_out(fix: Fix) -> bool {
 /// `entry`, the symbol's address as this crate knows it, and `next()`, the definition behind it.
 macro_rules! interpose {
     ($name:ident as $kind:ty, in libc $own:ident, to $function:ident) => {
+        #[allow(dead_code, reason = "of two names of one function, one is used for what is behind")]
         #[allow(non_snake_case, reason = "the symbol's own name")]
         pub(super) mod $name {
             use super::*;
 
-            /// The symbol.
+            /// The symbol. Not under a sanitizer, where no green thread has a block: its
+            /// runtime has interceptors of the same names, and calls them before it is ready.
+            #[cfg(not(any(gthread_tsan, gthread_asan)))]
             #[unsafe(naked)]
             unsafe extern "C" fn label() {
                 core::arch::naked_asm!(
@@ -95,15 +99,29 @@ macro_rules! interpose {
                 )
             }
 
-            /// The symbol's name and its address.
-            pub(in super::super) fn entry() -> (&'static core::ffi::CStr, usize) {
-                const NAME: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(
-                    concat!(stringify!($name), "\0").as_bytes(),
-                ) {
-                    Ok(name) => name,
-                    Err(_) => unreachable!(),
-                };
-                (NAME, label as *const () as usize)
+            #[cfg(not(target_feature = "crt-static"))]
+            const NAME: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(
+                concat!(stringify!($name), "\0").as_bytes(),
+            ) {
+                Ok(name) => name,
+                Err(_) => unreachable!(),
+            };
+
+            /// Whether the process calls our definition.
+            pub(in super::super) fn is_bound() -> bool {
+                cfg_if::cfg_if! {
+                    if #[cfg(any(gthread_tsan, gthread_asan))] {
+                        true
+                    } else if #[cfg(target_feature = "crt-static")] {
+                        unsafe extern "C" {
+                            fn $name();
+                        }
+                        $name as *const () == label as *const ()
+                    } else {
+                        let label = label as *const () as usize;
+                        $crate::sys::dl::symbol(NAME) == Some(label)
+                    }
+                }
             }
 
             /// libc's definition.
@@ -114,7 +132,7 @@ macro_rules! interpose {
                 // ORDERING: Relaxed; a constant, whoever stores it.
                 let mut address = NEXT.load(Ordering::Relaxed);
                 if address == 0 {
-                    let Some(found) = $crate::sys::dl::next_symbol(entry().0) else {
+                    let Some(found) = $crate::sys::dl::next_symbol(NAME) else {
                         $crate::primitive::abort::rt_abort!(
                             "own_tls: libc has no {}",
                             stringify!($name)
@@ -163,30 +181,17 @@ use jump;
 /// # Errors
 /// Names the first fix whose symbol is somebody else's.
 pub(super) fn check_bound() -> Result<(), Unsupported> {
-    #[cfg(not(target_feature = "crt-static"))]
-    {
-        let entries = fork::entries()
-            .into_iter()
-            .map(|entry| (entry, "fork is not this crate's (fix F1): is it in a shared object?"))
-            .chain(keys::entries().into_iter().map(|entry| {
-                (
-                    entry,
-                    "pthread_key_create is not this crate's (fix F2): is it in a shared object?",
-                )
-            }))
-            .chain(loader::entries().into_iter().map(|entry| {
-                (entry, "dlopen is not this crate's (fixes F3, F8): is it in a shared object?")
-            }))
-            .chain(threads::entries().into_iter().map(|entry| {
-                (entry, "pthread_create is not this crate's (fix F5): is it in a shared object?")
-            }));
-        for ((name, address), sentence) in entries {
-            if sys::dl::symbol(name) != Some(address) {
-                return Err(Unsupported::new(sentence));
-            }
-        }
+    let groups = [
+        (fork::are_bound(), "fork is not this crate's (fix F1): is it in a shared object?"),
+        (keys::are_bound(), "pthread_key_create is not this crate's (fix F2)"),
+        #[cfg(not(target_feature = "crt-static"))]
+        (loader::are_bound(), "dlopen is not this crate's (fixes F3 and F8)"),
+        (threads::are_bound(), "pthread_create is not this crate's (fix F5)"),
+    ];
+    match groups.iter().find(|(is_bound, _)| !is_bound) {
+        Some((_, sentence)) => Err(Unsupported::new(sentence)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether the caller is a green thread, whose libc calls are not libc's idea of a thread's.

@@ -22,10 +22,13 @@ interpose!(pthread_getattr_np as GetAttributes, in libc __pthread_getattr_np, to
 #[cfg(not(target_feature = "crt-static"))]
 interpose!(sched_getcpu as GetCpu, in libc sched_getcpu, to cpu);
 
-/// The symbols and where they should lead.
-#[cfg(not(target_feature = "crt-static"))]
-pub(super) fn entries() -> [(&'static core::ffi::CStr, usize); 3] {
-    [pthread_create::entry(), pthread_getattr_np::entry(), sched_getcpu::entry()]
+/// Whether the process calls these.
+pub(super) fn are_bound() -> bool {
+    #[cfg(not(target_feature = "crt-static"))]
+    if !sched_getcpu::is_bound() {
+        return false;
+    }
+    pthread_create::is_bound() && pthread_getattr_np::is_bound()
 }
 
 /// The running green thread's stack: its lowest byte and its size.

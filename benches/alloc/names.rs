@@ -1,0 +1,25 @@
+//! What there is to compare.
+
+/// The allocators, each a program `benches/alloc_<name>.rs`.
+pub const ALLOCATORS: &[&str] =
+    &["gthread", "mimalloc", "rpmalloc", "snmalloc", "jemalloc", "system"];
+
+/// The workloads of `cells.rs`.
+pub const CELLS: &[&str] = &[
+    "pair",
+    "batch",
+    "random",
+    "larson",
+    "xmalloc",
+    "mstress",
+    "scratch",
+    "sh8",
+    "rptest",
+    "pareto",
+    "vec-growth",
+    "hashmap",
+    "btreemap",
+    "boxes",
+    "arc",
+    "parked",
+];

@@ -1,0 +1,13 @@
+//! The cells of `benches/alloc.rs` under gthread's own allocator.
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
+
+#[global_allocator]
+static ALLOCATOR: gthread::alloc::GthreadAlloc = gthread::alloc::GthreadAlloc::new();
+
+/// What is switched on before a cell: the thread that gives memory back, as a program without a
+/// gthread runtime would. Its processor time counts.
+fn before() {
+    gthread::alloc::start_scavenger();
+}
+
+include!("alloc/cell.rs");

@@ -1,0 +1,10 @@
+//! The cells of `benches/alloc.rs` under snmalloc.
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
+
+#[global_allocator]
+static ALLOCATOR: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
+
+/// What is switched on before a cell.
+fn before() {}
+
+include!("alloc/cell.rs");

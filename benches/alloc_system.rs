@@ -1,0 +1,10 @@
+//! The cells of `benches/alloc.rs` under the system's allocator.
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
+
+#[global_allocator]
+static ALLOCATOR: std::alloc::System = std::alloc::System;
+
+/// What is switched on before a cell.
+fn before() {}
+
+include!("alloc/cell.rs");

@@ -1,0 +1,408 @@
+//! The cache of a machine: for each class the span it allocates from and those it could.
+//!
+//! Only the machine's thread touches it; what others want, they write into the remote words of
+//! spans. The fast path is `Cache::allocate`: the table of eighths, the current span, one pop.
+//!
+//! **Inv. Current**: the current span and all partial spans of a class are owned by this cache; a
+//! partial span is linked into the list of its class. A span without anything free is given up
+//! as full at once (README, "fill up"), so the lists are never scanned.
+//!
+//! **Inv. CacheForever**: caches live in memory that is never unmapped and are reused, so an
+//! address in an `owner` word always means a cache.
+
+use std::cell::Cell;
+use std::ptr::{NonNull, null_mut};
+
+use super::central;
+use super::class::{COUNT, Class, DIRECT_MAX};
+use super::scavenger;
+use super::span::{Owned, Span};
+use super::thread;
+
+/// The bytes that may stay resident in empty current spans of all caches together …
+const KEPT_BYTES_ALL: usize = 16 << 20;
+
+/// … but each cache may keep so much, however many there are,
+const KEPT_BYTES_MIN: usize = 256 << 10;
+
+/// and no more than this, however few.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// After so many slow calls the empty current spans go back.
+const SLOW_CALLS_PER_REAP: u32 = 64;
+
+/// Partial spans of a class adopted from other caches at a time; further ones go to central.
+const ADOPTED_MAX: u32 = 16;
+
+/// How many partial spans one reap looks at for remote frees.
+const REAP_SPANS: usize = 8;
+
+/// A value shared between threads although its type is not made for that.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Constant<T>(T);
+
+// SAFETY: used for statics that are never written: the empty span has no block to pop and no
+// owner, and the empty cache has nothing but empty spans, so every path ends before a write.
+unsafe impl<T> Sync for Constant<T> {}
+
+static EMPTY_SPAN: Constant<Span> = Constant(Span::empty());
+
+/// The cache of a thread that has none yet.
+pub(crate) static EMPTY_CACHE: Constant<Cache> = Constant(Cache::new());
+
+/// The cache of a thread that has given its own up.
+pub(crate) static DEAD_CACHE: Constant<Cache> = Constant(Cache::new());
+
+/// One class of a cache.
+#[derive(Debug)]
+struct Bin {
+    current: Cell<Owned>,
+    /// The first partial span.
+    partial: Cell<Option<&'static Span>>,
+    /// Partial spans adopted from other caches.
+    adopted: Cell<u32>,
+}
+
+/// The cache; see the module.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Cache {
+    /// The current span for each size up to [`DIRECT_MAX`], by eighths rounded up.
+    direct: [Cell<Owned>; DIRECT_MAX / 8 + 1],
+    bins: [Bin; COUNT],
+    /// Classes whose current span is marked retired, one bit each.
+    retired: Cell<u128>,
+    slow_calls: Cell<u32>,
+    /// For the registry, under its lock: the next free cache.
+    pub(super) next_free: Cell<Option<&'static Cache>>,
+}
+
+/// The empty span, as the current one of a class that has none.
+const fn no_span() -> Owned {
+    // SAFETY: an empty span may be assumed by anybody; nothing is ever written to it.
+    unsafe { Owned::assume(&EMPTY_SPAN.0) }
+}
+
+fn is_no_span(span: Owned) -> bool {
+    std::ptr::eq(span.span(), &EMPTY_SPAN.0)
+}
+
+impl Cache {
+    /// A cache without spans.
+    pub(crate) const fn new() -> Self {
+        Self {
+            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8 + 1],
+            bins: [const {
+                Bin {
+                    current: Cell::new(no_span()),
+                    partial: Cell::new(None),
+                    adopted: Cell::new(0),
+                }
+            }; COUNT],
+            retired: Cell::new(0),
+            slow_calls: Cell::new(0),
+            next_free: Cell::new(None),
+        }
+    }
+
+    /// The address, as `owner` words have it.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Whether this is a thread's own cache and not one of the two constants.
+    #[inline(always)]
+    pub(crate) fn is_live(&self) -> bool {
+        !std::ptr::eq(self, &EMPTY_CACHE.0) && !self.is_dead()
+    }
+
+    /// Whether the thread has given its cache up.
+    pub(crate) fn is_dead(&self) -> bool {
+        std::ptr::eq(self, &DEAD_CACHE.0)
+    }
+
+    /// A block for a size and alignment that are [`direct`](super::class::is_direct), if the
+    /// current span has one ready.
+    #[inline(always)]
+    pub(crate) fn pop_direct(&self, size: usize) -> Option<(Owned, NonNull<u8>)> {
+        debug_assert!(size <= DIRECT_MAX);
+        // SAFETY: `size` is at most DIRECT_MAX, so the index is inside the table.
+        let span = unsafe { self.direct.get_unchecked((size + 7) >> 3) }.get();
+        span.pop().map(|block| (span, block))
+    }
+
+    /// A block of `class`, if the current span has one ready.
+    #[inline(always)]
+    pub(crate) fn pop(&self, class: Class) -> Option<(Owned, NonNull<u8>)> {
+        // SAFETY: an index of a class is below COUNT.
+        let span = unsafe { self.bins.get_unchecked(class.index()) }.current.get();
+        span.pop().map(|block| (span, block))
+    }
+
+    /// A block of `class` by any means; `None` when memory is out. Not on a constant cache.
+    pub(crate) fn pop_slow(&self, class: Class) -> Option<(Owned, NonNull<u8>)> {
+        debug_assert!(self.is_live());
+        let calls = self.slow_calls.get().wrapping_add(1);
+        self.slow_calls.set(calls);
+        if calls.is_multiple_of(SLOW_CALLS_PER_REAP) {
+            self.reap(class);
+        }
+        if calls.is_multiple_of(scavenger::SLOW_CALLS_PER_LOOK) {
+            scavenger::look();
+        }
+        let bin = &self.bins[class.index()];
+        loop {
+            let span = bin.current.get();
+            if !is_no_span(span) {
+                if !span.free_is_empty() || span.refill() {
+                    return span.pop().map(|block| (span, block));
+                }
+                if self.swap_for_partial(class, span) {
+                    continue;
+                }
+                if span.cut() {
+                    return span.pop().map(|block| (span, block));
+                }
+                if !self.give_up_full(span) {
+                    continue;
+                }
+            }
+            let next = match self.pop_partial(class) {
+                Some(next) => next,
+                None => {
+                    let next = central::claim(class).or_else(|| central::make_span(class));
+                    let Some(next) = next else {
+                        self.set_current(class, no_span());
+                        return None;
+                    };
+                    next.set_owner(self.address());
+                    next
+                }
+            };
+            self.set_current(class, next);
+        }
+    }
+
+    /// Before more of the current span is cut: makes the first partial span the current one if it
+    /// has a free block, so that memory in use serves before memory that was never touched.
+    fn swap_for_partial(&self, class: Class, span: Owned) -> bool {
+        let Some(first) = self.bins[class.index()].partial.get() else { return false };
+        // SAFETY: partial spans are this cache's (Inv. Current), and this is its thread.
+        let first = unsafe { Owned::assume(first) };
+        if span.is_exhausted() || !first.has_blocks() {
+            return false;
+        }
+        self.unlink_partial(class, first);
+        span.retired().set(false);
+        self.push_partial(class, span);
+        self.set_current(class, first);
+        true
+    }
+
+    /// Whether a span of others could be adopted.
+    pub(crate) fn has_room(&self, class: Class) -> bool {
+        self.bins[class.index()].adopted.get() < ADOPTED_MAX
+    }
+
+    /// Takes over a span that the caller owns by a claim, with free blocks: a partial span.
+    /// `false`: there are too many adopted ones, the caller keeps it.
+    pub(crate) fn adopt(&self, span: Owned, class: Class) -> bool {
+        let bin = &self.bins[class.index()];
+        let foreign = span.origin().get() != self.address();
+        if foreign {
+            if !self.has_room(class) {
+                return false;
+            }
+            bin.adopted.set(bin.adopted.get() + 1);
+        }
+        span.adopted().set(foreign);
+        span.set_owner(self.address());
+        self.push_partial(class, span);
+        true
+    }
+
+    /// Gives all spans up: the thread ends, or its machine will not run for long.
+    pub(crate) fn give_up_all(&self) {
+        for index in 0..COUNT {
+            let class = Class::from_index(index);
+            let current = self.bins[index].current.get();
+            if !is_no_span(current) {
+                self.set_current(class, no_span());
+                Self::give_up(current, class);
+            }
+            while let Some(span) = self.pop_partial(class) {
+                Self::give_up(span, class);
+            }
+        }
+        self.retired.set(0);
+    }
+
+    /// Returns empty current spans, and of `class` the spans that others have emptied.
+    fn reap(&self, class: Class) {
+        self.reap_retired();
+        let mut at = self.bins[class.index()].partial.get();
+        for _ in 0..REAP_SPANS {
+            let Some(span) = at else { break };
+            at = span.links().1.get();
+            // SAFETY: partial spans are this cache's (Inv. Current), and this is its thread.
+            let span = unsafe { Owned::assume(span) };
+            if span.remote().has_blocks() {
+                span.drain();
+                if span.used() == 0 {
+                    self.unlink_partial(class, span);
+                    central::return_span(span, class);
+                }
+            }
+        }
+    }
+
+    /// Returns the current spans that are retired and still empty.
+    fn reap_retired(&self) {
+        let mut classes = self.retired.replace(0);
+        while classes != 0 {
+            let class = Class::from_index(classes.trailing_zeros() as usize);
+            classes &= classes - 1;
+            let span = self.bins[class.index()].current.get();
+            if is_no_span(span) || !span.retired().replace(false) || span.used() != 0 {
+                continue;
+            }
+            self.set_current(class, no_span());
+            central::return_span(span, class);
+        }
+    }
+
+    /// The span's last block has come back: keeps the span if it is the current one and cheap
+    /// to keep, else returns it.
+    pub(crate) fn emptied(&self, span: Owned) {
+        if span.retired().get() {
+            return;
+        }
+        let super::span::Kind::Small(class) = span.kind() else { return };
+        let current = self.bins[class.index()].current.get();
+        if std::ptr::eq(current.span(), span.span()) {
+            let share = KEPT_BYTES_ALL / thread::live_caches().max(1);
+            let most = share.clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
+            if self.kept_bytes() + span.kept_bytes() <= most {
+                span.retired().set(true);
+                self.retired.set(self.retired.get() | 1 << class.index());
+                return;
+            }
+            self.set_current(class, no_span());
+        } else {
+            self.unlink_partial(class, span);
+        }
+        central::return_span(span, class);
+    }
+
+    /// Bytes resident in retired spans; forgets those that are in use again.
+    fn kept_bytes(&self) -> usize {
+        let (mut bytes, mut classes) = (0, self.retired.get());
+        while classes != 0 {
+            let index = classes.trailing_zeros() as usize;
+            classes &= classes - 1;
+            let span = self.bins[index].current.get();
+            if is_no_span(span) || !span.retired().get() || span.used() != 0 {
+                span_in_use_again(span);
+                self.retired.set(self.retired.get() & !(1 << index));
+            } else {
+                bytes += span.kept_bytes();
+            }
+        }
+        bytes
+    }
+
+    /// Step 2: gives the current span, which has nothing free, up as full. `false`: a remote free
+    /// came in meanwhile, and the span is the current one still.
+    fn give_up_full(&self, span: Owned) -> bool {
+        span.retired().set(false);
+        span.origin().set(self.address());
+        span.set_owner(0);
+        if span.remote().try_fill() {
+            return true;
+        }
+        span.set_owner(self.address());
+        false
+    }
+
+    /// Steps 2 and 3: gives up a span in whatever state it is.
+    fn give_up(span: Owned, class: Class) {
+        span.retired().set(false);
+        span.drain();
+        if span.used() == 0 {
+            central::return_span(span, class);
+            return;
+        }
+        span.set_owner(0);
+        span.origin().set(0);
+        if span.is_exhausted() && span.remote().try_fill() {
+            return;
+        }
+        central::list(span, class);
+    }
+
+    fn set_current(&self, class: Class, span: Owned) {
+        self.bins[class.index()].current.set(span);
+        let bytes = class.block_bytes();
+        if bytes > DIRECT_MAX {
+            return;
+        }
+        let below = match class.index() {
+            0 => 0,
+            index => Class::from_index(index - 1).block_bytes() / 8 + 1,
+        };
+        for cell in &self.direct[below..=bytes / 8] {
+            cell.set(span);
+        }
+    }
+
+    fn push_partial(&self, class: Class, span: Owned) {
+        let bin = &self.bins[class.index()];
+        let (prev, next) = span.links();
+        prev.set(None);
+        next.set(bin.partial.get());
+        if let Some(second) = bin.partial.get() {
+            second.links().0.set(Some(span.span()));
+        }
+        bin.partial.set(Some(span.span()));
+    }
+
+    fn pop_partial(&self, class: Class) -> Option<Owned> {
+        let span = self.bins[class.index()].partial.get()?;
+        // SAFETY: partial spans are this cache's (Inv. Current), and this is its thread.
+        let span = unsafe { Owned::assume(span) };
+        self.unlink_partial(class, span);
+        Some(span)
+    }
+
+    fn unlink_partial(&self, class: Class, span: Owned) {
+        let bin = &self.bins[class.index()];
+        let (prev, next) = span.links();
+        match prev.get() {
+            Some(before) => before.links().1.set(next.get()),
+            None => bin.partial.set(next.get()),
+        }
+        if let Some(after) = next.get() {
+            after.links().0.set(prev.get());
+        }
+        prev.set(None);
+        next.set(None);
+        if span.adopted().replace(false) {
+            bin.adopted.set(bin.adopted.get() - 1);
+        }
+    }
+}
+
+/// Takes the mark of a retired span off, unless it is the constant one.
+fn span_in_use_again(span: Owned) {
+    if !is_no_span(span) {
+        span.retired().set(false);
+    }
+}
+
+/// A null pointer for "no memory".
+#[inline(always)]
+pub(crate) fn or_null(block: Option<(Owned, NonNull<u8>)>) -> *mut u8 {
+    block.map_or(null_mut(), |(_, block)| block.as_ptr())
+}

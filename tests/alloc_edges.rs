@@ -1,0 +1,267 @@
+//! The edges of a thread's and a process's life under `GthreadAlloc`: fork in the middle of it,
+//! destructors after the cache is gone, memory that runs out, threads by the ten thousand, memory
+//! that goes back.
+#![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    clippy::manual_is_multiple_of,
+    clippy::vec_box,
+    reason = "a test that unwraps is a test that fails, and it explains itself"
+)]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use gthread::alloc::{self, Collect, GthreadAlloc};
+
+#[cfg_attr(not(feature = "test-allocator"), global_allocator)]
+#[cfg_attr(feature = "test-allocator", allow(dead_code))]
+static GLOBAL: GthreadAlloc = GthreadAlloc::new();
+
+/// The tests look at the whole process: one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn churn(rounds: usize, seed: usize) -> usize {
+    let mut live: Vec<Vec<u8>> = Vec::new();
+    let mut state = seed | 1;
+    for round in 0..rounds {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        live.push(vec![round as u8; 1 + (state >> 40) % 3000]);
+        if live.len() > 64 {
+            live.swap_remove((state >> 20) % 64);
+        }
+    }
+    live.iter().map(Vec::len).sum()
+}
+
+#[test]
+fn a_forked_child_allocates_while_others_were_in_the_middle_of_it() {
+    let _alone = alone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..4)
+        .map(|seed| {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // New threads too: their caches are made and given up under the fork.
+                    thread::spawn(move || churn(200, seed)).join().expect("no panic");
+                    churn(500, seed);
+                }
+            })
+        })
+        .collect();
+    for round in 0..150 {
+        // SAFETY: the child only allocates, which the fork handlers allow, and ends by `_exit`.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork");
+        if child == 0 {
+            // SAFETY: an alarm ends a child that hangs.
+            unsafe { libc::alarm(20) };
+            let sum = churn(2000, round) + vec![1u8; 1 << 20].len();
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(sum == 0)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child just made.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "round {round}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+#[test]
+fn destructors_of_keys_made_later_may_allocate_and_free() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn last(value: *mut libc::c_void) {
+        // SAFETY: what `set` was given below.
+        let text = unsafe { Box::from_raw(value.cast::<String>()) };
+        let more: Vec<String> = (0..100).map(|index| format!("{text} {index}")).collect();
+        RUNS.fetch_add(more.len(), Ordering::Relaxed);
+    }
+    let _alone = alone();
+    let mut key = 0;
+    // SAFETY: `key` is a valid place, `last` takes what is set.
+    assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(last)) }, 0);
+    for _ in 0..40 {
+        thread::spawn(move || {
+            let text = Box::into_raw(Box::new(String::from("a text of some length")));
+            // SAFETY: the key was made above; the destructor takes the box back.
+            assert_eq!(unsafe { libc::pthread_setspecific(key, text.cast()) }, 0);
+        })
+        .join()
+        .expect("no panic");
+    }
+    assert_eq!(RUNS.load(Ordering::Relaxed), 4000);
+}
+
+#[test]
+fn ten_thousand_threads_leave_nothing_behind() {
+    let _alone = alone();
+    let run = |threads: usize| {
+        for seed in 0..threads {
+            thread::spawn(move || churn(100, seed)).join().expect("no panic");
+        }
+        alloc::collect(Collect::Everything);
+        alloc::stats().committed_bytes
+    };
+    let before = run(500);
+    let after = run(9500);
+    assert!(after <= before + (4 << 20), "{before} bytes after 500 threads, {after} after 10,000");
+}
+
+#[test]
+fn everything_freed_goes_back_to_the_kernel() {
+    let _alone = alone();
+    let before = alloc::stats();
+    let blocks: Vec<Vec<u8>> = (0..40_000).map(|index| vec![1; 64 + index % 8000]).collect();
+    let peak = alloc::stats();
+    assert!(peak.live_bytes > before.live_bytes + (150 << 20), "{peak}");
+    drop(blocks);
+    let given = alloc::collect(Collect::Everything);
+    let after = alloc::stats();
+    assert!(given > 100 << 20, "{given}");
+    assert!(after.resident_bytes < before.resident_bytes + (20 << 20), "{after}");
+    assert_eq!(after.retained_bytes, 0, "{after}");
+}
+
+#[test]
+fn the_scavenger_gives_back_what_nobody_asks_it_for() {
+    let _alone = alone();
+    assert!(alloc::start_scavenger());
+    drop((0..40_000).map(|index| vec![1u8; 64 + index % 8000]).collect::<Vec<_>>());
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while alloc::stats().retained_bytes > 30 << 20 {
+        assert!(std::time::Instant::now() < limit, "{}", alloc::stats());
+        thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_counts_of_the_statistics_are_those_of_the_program() {
+    let _alone = alone();
+    let layout = Layout::from_size_align(3000, 8).expect("valid");
+    let class = alloc::size_class(layout);
+    let live = || {
+        let stats = alloc::stats();
+        stats.classes.iter().find(|row| row.block_bytes == class).map_or(0, |row| row.live_blocks)
+    };
+    let before = live();
+    // SAFETY: the size is not 0.
+    let blocks: Vec<_> = (0..1000).map(|_| unsafe { GLOBAL.alloc(layout) } as usize).collect();
+    assert_eq!(live(), before + 1000);
+    for block in blocks {
+        // SAFETY: live, and of this layout.
+        unsafe { GLOBAL.dealloc(block as *mut u8, layout) };
+    }
+    assert_eq!(live(), before);
+    assert!(alloc::stats().to_string().contains("retained"));
+}
+
+/// Every request to the kernel fails once, and all after it: allocation returns null, nothing is
+/// lost, and everything works again afterwards.
+#[cfg(feature = "fault-injection")]
+#[test]
+fn memory_that_runs_out_at_any_point_is_a_null_pointer() {
+    let _alone = alone();
+    let sizes = [16, 3000, 40_000, 5 << 20, 40 << 20, 100 << 20];
+    let mut blocks: Vec<(usize, Layout)> = Vec::with_capacity(1000);
+    for count in 0.. {
+        assert!(count < 1000, "it never succeeds");
+        alloc::fail_memory_after(count);
+        let mut nulls = 0;
+        for round in 0..60 {
+            let layout = Layout::from_size_align(sizes[round % sizes.len()], 8).expect("valid");
+            // SAFETY: the size is not 0.
+            let block = unsafe { GLOBAL.alloc(layout) };
+            if block.is_null() {
+                nulls += 1;
+            } else {
+                // SAFETY: the first byte of a live block.
+                unsafe { block.write(1) };
+                blocks.push((block as usize, layout));
+            }
+            if blocks.len() == blocks.capacity() {
+                break;
+            }
+        }
+        alloc::fail_memory_after(u64::MAX);
+        for (block, layout) in blocks.drain(..) {
+            // SAFETY: live, and of this layout; growing may fail and then changes nothing.
+            let grown = unsafe { GLOBAL.realloc(block as *mut u8, layout, layout.size() + 9000) };
+            assert!(!grown.is_null());
+            let layout = Layout::from_size_align(layout.size() + 9000, 8).expect("valid");
+            // SAFETY: live, and of this layout.
+            unsafe { GLOBAL.dealloc(grown, layout) };
+        }
+        if nulls == 0 && count > 20 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_invalid_free_ends_the_process_with_a_message() {
+    let cases = ["twice", "inside", "huge-twice"];
+    if let Ok(case) = std::env::var("GTHREAD_ALLOC_CRASH") {
+        crash(&case);
+        return;
+    }
+    for case in cases {
+        let program = std::env::current_exe().expect("a path");
+        let output = std::process::Command::new(program)
+            .args(["--exact", "an_invalid_free_ends_the_process_with_a_message", "--nocapture"])
+            .env("GTHREAD_ALLOC_CRASH", case)
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{case} went unnoticed");
+        if case != "huge-twice" {
+            assert!(text.contains("invalid free"), "{case}: {text}");
+        }
+    }
+}
+
+fn crash(case: &str) {
+    let large = Layout::from_size_align(100_000, 8).expect("valid");
+    let huge = Layout::from_size_align(50 << 20, 8).expect("valid");
+    match case {
+        "twice" => {
+            // SAFETY: the size is not 0.
+            let block = unsafe { GLOBAL.alloc(large) };
+            // SAFETY: live.
+            unsafe { GLOBAL.dealloc(block, large) };
+            // SAFETY: none: this is the crash under test, in a process of its own.
+            unsafe { GLOBAL.dealloc(block, large) };
+        }
+        "inside" => {
+            let layout = Layout::from_size_align(48, 8).expect("valid");
+            // SAFETY: the size is not 0.
+            let block = unsafe { GLOBAL.alloc(layout) } as usize;
+            // Another thread: the fast path of the owner does not look.
+            let _ = thread::spawn(move || {
+                // SAFETY: none: this is the crash under test, in a process of its own.
+                unsafe { GLOBAL.dealloc((block + 8) as *mut u8, layout) };
+            })
+            .join();
+        }
+        _ => {
+            // SAFETY: the size is not 0.
+            let block = unsafe { GLOBAL.alloc(huge) };
+            // SAFETY: live.
+            unsafe { GLOBAL.dealloc(block, huge) };
+            // SAFETY: none: this is the crash under test, in a process of its own.
+            unsafe { GLOBAL.dealloc(block, huge) };
+        }
+    }
+}
