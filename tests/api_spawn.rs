@@ -740,3 +740,37 @@ fn two_processors_spawn_onto_each_other() {
     first.shutdown();
     second.shutdown();
 }
+
+#[test]
+fn the_dump_says_where_each_green_thread_was_spawned() {
+    let _dog = watch("spawned at");
+    let runtime = runtime(1);
+    let here = |line: u32| format!("{}:{line}:", file!());
+    let at = |id: gthread::ThreadId| {
+        let dump = gthread::inspect::dump();
+        let mut all = dump.green_threads.into_iter();
+        all.find(|green| green.id == id).map(|green| green.spawned_at).unwrap_or_default()
+    };
+    let line = line!() + 1;
+    runtime.run(|| {
+        assert!(at(gthread::current().id()).starts_with(&here(line)), "run");
+        let nested = line!() + 1;
+        gthread::run(|| assert!(at(gthread::current().id()).starts_with(&here(nested)), "run"));
+        let (handle, line) = (gthread::spawn(gthread::park), line!());
+        assert!(at(handle.thread().id()).starts_with(&here(line)), "spawn");
+        handle.thread().unpark();
+        let (handle, line) = (Builder::new().spawn(gthread::park).unwrap(), line!());
+        assert!(at(handle.thread().id()).starts_with(&here(line)), "Builder::spawn");
+        handle.thread().unpark();
+        gthread::scope(|s| {
+            let (handle, line) = (s.spawn(gthread::park), line!());
+            assert!(at(handle.thread().id()).starts_with(&here(line)), "Scope::spawn");
+            handle.thread().unpark();
+        });
+    });
+    let (handle, line) = (runtime.spawn(gthread::park), line!());
+    assert!(at(handle.thread().id()).starts_with(&here(line)), "Runtime::spawn");
+    handle.thread().unpark();
+    handle.join().unwrap();
+    runtime.shutdown();
+}

@@ -26,6 +26,7 @@ pub use thread::{
 use crate::sched::Shared;
 use crate::sys::clock;
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -78,8 +79,9 @@ impl Runtime {
     ///
     /// # Panics
     /// If `f` panics, with its payload; if the runtime is shut down or no stack can be had.
+    #[track_caller]
     pub fn run<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
-        scope::run_on(&self.shared, f)
+        scope::run_on(&self.shared, Location::caller(), f)
     }
 
     /// Spawns a green thread on this runtime; as [`spawn`](crate::spawn).
@@ -180,6 +182,8 @@ impl fmt::Debug for Runtime {
 ///
 /// # Panics
 /// If `f` panics, with its payload; if the default runtime cannot be started.
+#[track_caller]
 pub fn run<T: Send>(f: impl FnOnce() -> T + Send) -> T {
-    spawn::with_runtime(|shared| scope::run_on(shared, f))
+    let location = Location::caller();
+    spawn::with_runtime(|shared| scope::run_on(shared, location, f))
 }

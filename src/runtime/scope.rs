@@ -205,8 +205,11 @@ impl<T> ScopedJoinHandle<'_, T> {
 }
 
 /// Runs `f` as a green thread of `shared` and waits for it.
-pub(super) fn run_on<T: Send>(shared: &Shared, f: impl FnOnce() -> T + Send) -> T {
-    let location = Location::caller();
+pub(super) fn run_on<T: Send>(
+    shared: &Shared,
+    location: &'static Location<'static>,
+    f: impl FnOnce() -> T + Send,
+) -> T {
     let builder = Builder::new().name("main".into());
     // SAFETY: the green thread is joined below, before anything it borrows can end.
     let spawned = unsafe { builder.spawn_unchecked(shared, location, f, Free) };
