@@ -269,8 +269,12 @@ impl Support {
     /// # Safety
     /// `tp` is where [`Layout::place`] says, in zeroed memory of the caller's.
     pub(super) unsafe fn allocate(&self, tp: usize) -> io::Result<usize> {
+        // A block may be built on a green thread's thread pointer, for another one.
+        let errno = sys::futex::errno();
         // SAFETY: the caller's memory, as large as glibc says a block is.
-        if unsafe { (self.symbols.allocate_tls)(tp) } != tp {
+        let allocated = unsafe { (self.symbols.allocate_tls)(tp) };
+        sys::futex::set_errno(errno);
+        if allocated != tp {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         // SAFETY: the call above stored it there.

@@ -168,7 +168,8 @@ impl Support {
     /// See [`support`].
     fn find() -> Result<Self, Unsupported> {
         interposed::read_left_out();
-        let mode = arch::choose().map_err(|_| Unsupported::new("contexts cannot be switched"))?;
+        // Leaked: the answer lives as long as the process.
+        let mode = arch::choose().map_err(|error| Unsupported(error.to_string().leak()))?;
         let symbols = symbols::Symbols::find()?;
         let modules = modules::Modules::loaded(&symbols);
         let layout = layout::Layout::measure(&symbols, &modules.fixed)?;

@@ -9,6 +9,7 @@ use super::shared::Shared;
 use crate::green::{Green, Kind, Phase, Token};
 use crate::machine::Machine;
 use crate::machine::bias::Tenure;
+use crate::own_tls;
 use crate::primitive::tls;
 use crate::processor::Processor;
 use crate::processor::run_queue::{Line, Runnable};
@@ -40,7 +41,11 @@ pub(crate) fn current_stack() -> Option<(*mut u8, usize)> {
     let green = current_green()?;
     // SAFETY: the stack is the carrier's, which runs this.
     let stack = unsafe { &*green.stack.get() };
-    stack.as_ref().map(|stack| (stack.bottom(), stack.size()))
+    // Up to the block, which leaves a little more than was asked for.
+    stack.as_ref().map(|stack| {
+        let top = own_tls::block_at(stack.end()).stack_top();
+        (stack.bottom(), top.addr() - stack.bottom().addr())
+    })
 }
 
 /// Enters the runtime on the running green thread.

@@ -137,6 +137,33 @@ fn a_static_thread_local_is_initialised_in_older_green_threads() {
     });
 }
 
+/// Descriptors make a module's thread-locals static where there is room, without asking for it.
+#[test]
+fn a_thread_local_behind_a_descriptor_is_initialised_in_older_green_threads() {
+    alone!(|| {
+        let source = STATIC.replace("__attribute__((tls_model(\"initial-exec\")))", "");
+        let flags: &[&str] =
+            if cfg!(target_arch = "x86_64") { &["-mtls-dialect=gnu2"] } else { &[] };
+        let Some(object) = shared_object("descriptor", &source, flags) else { return };
+        let module = Arc::new(AtomicUsize::new(0));
+        let group = Group::default();
+        for number in 0..10 {
+            let module = module.clone();
+            group.spawn(move || {
+                while module.load(SeqCst) == 0 {
+                    yield_now();
+                }
+                check_static(module.load(SeqCst), number);
+            });
+        }
+        yields(5);
+        module.store(load(&object), SeqCst);
+        group.wait();
+        let module = module.load(SeqCst);
+        each(30, move |number| check_static(module, number));
+    });
+}
+
 fn check_static(module: usize, number: usize) {
     let get: extern "C" fn() -> i64 = function(module, c"get");
     let set: extern "C" fn(i64) = function(module, c"set");

@@ -35,6 +35,12 @@ fn modules_need_f3() {
 }
 
 #[test]
+fn descriptors_need_f3() {
+    let test = "a_thread_local_behind_a_descriptor_is_initialised_in_older_green_threads";
+    fails_without("F3", &format!("loading::{test}"));
+}
+
+#[test]
 fn credentials_need_f4() {
     fails_without("F4", "signals::credentials_change_from_green_threads");
 }

@@ -2,8 +2,9 @@
 //!
 //! **F8.** Before the loader frees what a lookup may be reading it waits for all threads on
 //! libc's list that are in one, by a flag in their record. A green thread's record is on no list.
-//! So the loader runs on the machine's thread pointer. (A lookup by lazy binding on a green
-//! thread's own is not covered; programs of Rust bind at start.) The text of the last error goes
+//! So the loader runs on the machine's thread pointer. (Not covered are a lookup by lazy binding,
+//! `dlsym`, and what libc loads for itself, on a green thread's own while another thread unloads;
+//! programs of Rust bind at start.) The text of the last error goes
 //! along: it hangs off a thread-local, which is exchanged for the time of the call.
 //!
 //! **F3.** A module that was loaded later and has static thread-locals takes some of the surplus

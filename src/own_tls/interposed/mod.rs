@@ -19,7 +19,10 @@
 //! program it is the name libc uses for itself.
 //!
 //! On an OS thread everything passes straight through.
-#![cfg_attr(any(gthread_tsan, gthread_asan), allow(dead_code, reason = "nobody calls it there"))]
+#![cfg_attr(
+    any(gthread_tsan, gthread_asan),
+    allow(dead_code, unused_macros, unused_imports, reason = "nobody calls it there")
+)]
 
 mod fork;
 pub(super) mod keys;
