@@ -4,11 +4,15 @@
 pub mod alloc;
 #[cfg(not(loom))]
 mod arch;
+pub mod channel;
 mod collections;
 mod green;
 #[cfg(not(loom))]
 pub mod inspect;
 mod machine;
+#[cfg(not(loom))]
+pub mod net;
+mod netpoll;
 #[cfg(not(loom))]
 mod own_tls;
 mod primitive;
@@ -17,8 +21,11 @@ mod processor;
 mod runtime;
 mod sched;
 mod stack;
+pub mod sync;
 #[cfg(not(loom))]
 mod sys;
+#[cfg(not(loom))]
+pub mod time;
 mod timer;
 
 #[cfg(not(loom))]

@@ -2,6 +2,7 @@
 
 use super::join::JoinWord;
 use super::permit::Permit;
+use super::reason::Reason;
 use super::stage::Stage;
 use super::wait::{Claim, Outcome, Sequence, WaitWord};
 use crate::arch::Context;
@@ -40,22 +41,6 @@ pub(crate) enum Phase {
     Waiting = 4,
     /// Running its thread-local destructors.
     Exiting = 5,
-}
-
-/// What a green thread waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Reason {
-    /// `park` or `park_timeout`.
-    Park = 0,
-    /// `sleep` or `sleep_until`.
-    Sleep = 1,
-    /// `JoinHandle::join`.
-    Join = 2,
-    /// The end of a scope.
-    Scope = 3,
-    /// The end of a runtime.
-    Shutdown = 4,
 }
 
 /// Properties given at spawn.
@@ -101,6 +86,9 @@ pub(crate) struct Green {
     /// The machine of its own, if it is pinned; null otherwise.
     pub(crate) pinned_to: Cell<*const ()>,
     pub(crate) pins: Cell<u32>,
+    /// The deadline of the innermost `time::timeout` around it, in nanoseconds of the monotonic
+    /// clock; `u64::MAX` if there is none.
+    pub(crate) deadline_ns: Cell<u64>,
     pub(crate) id: Cell<u64>,
     pub(crate) name: UnsafeCell<Option<Arc<str>>>,
     pub(crate) location: Cell<Option<&'static Location<'static>>>,
@@ -165,6 +153,7 @@ impl Green {
             runtime: Cell::new(std::ptr::null()),
             pinned_to: Cell::new(std::ptr::null()),
             pins: Cell::new(0),
+            deadline_ns: Cell::new(u64::MAX),
             id: Cell::new(0),
             name: UnsafeCell::new(None),
             location: Cell::new(None),
@@ -209,13 +198,7 @@ impl Green {
     /// What it waits for, if it does.
     pub(crate) fn reason(&self) -> Reason {
         // ORDERING: Relaxed; a statistic from `set_waiting`.
-        match self.reason.load(Ordering::Relaxed) {
-            0 => Reason::Park,
-            1 => Reason::Sleep,
-            2 => Reason::Join,
-            3 => Reason::Scope,
-            _ => Reason::Shutdown,
-        }
+        Reason::from_byte(self.reason.load(Ordering::Relaxed))
     }
 
     /// Since when it waits, on the monotonic clock in nanoseconds; 0 when not known.
@@ -264,6 +247,7 @@ impl Green {
         self.runtime.set(std::ptr::null());
         self.pinned_to.set(std::ptr::null());
         self.pins.set(0);
+        self.deadline_ns.set(u64::MAX);
         self.flags.set(Flags::default());
         self.permit.reset();
         self.set_phase(Phase::Free);

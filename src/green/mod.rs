@@ -20,12 +20,14 @@
 //! | `stage` | the spawner until it is queued; the green thread; then whom `join` says |
 //! | `joiner` | the joiner before it sets `JOINER`; the exit after it has seen `JOINER` |
 //! | `vtable`, `runtime`, `id`, `name`, `location`, `flags`, `stack_size` | written by the spawner before it is queued, constant until freed |
+//! | `deadline_ns` | the thread itself |
 //! | `phase`, `since_ns` | written by the green thread and its carrier; read by the dump |
 
 pub(crate) mod join;
 pub(crate) mod permit;
 #[cfg(all(test, loom))]
 mod permit_model;
+mod reason;
 pub(crate) mod wait;
 
 #[cfg(all(test, loom))]
@@ -43,6 +45,7 @@ mod id;
 pub(crate) mod stage;
 
 #[cfg(not(loom))]
-pub(crate) use header::{Flags, Green, Kind, Phase, Reason, Token, Vtable, current};
+pub(crate) use header::{Flags, Green, Kind, Phase, Token, Vtable, current};
 #[cfg(not(loom))]
 pub use id::ThreadId;
+pub(crate) use reason::Reason;

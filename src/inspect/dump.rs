@@ -1,7 +1,7 @@
 //! The dump: every green thread, every processor, every machine.
 
 use super::Survivor;
-use crate::green::{Green, Kind, Phase, Reason, ThreadId, arena};
+use crate::green::{Green, Kind, Phase, ThreadId, arena};
 use crate::machine::Machine;
 use crate::sched::{self, Shared};
 use crate::sys::clock::now_ns;
@@ -162,7 +162,7 @@ fn look_at_retained(green: &Green, now_ns: u64, of: Option<*const ()>) -> Option
         Phase::Runnable => "runnable".into(),
         Phase::Running => "running".into(),
         Phase::Exiting => "exiting".into(),
-        Phase::Waiting => format!("waiting: {}", words(green.reason())),
+        Phase::Waiting => format!("waiting: {}", green.reason().words()),
     };
     let since_ns = green.since_ns();
     let waiting_for = (phase == Phase::Waiting && since_ns != 0)
@@ -175,16 +175,6 @@ fn look_at_retained(green: &Green, now_ns: u64, of: Option<*const ()>) -> Option
         waiting_for,
         spawned_at: green.location.get().map(ToString::to_string).unwrap_or_default(),
     })
-}
-
-fn words(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Park => "park",
-        Reason::Sleep => "sleep",
-        Reason::Join => "join",
-        Reason::Scope => "end of scope",
-        Reason::Shutdown => "end of runtime",
-    }
 }
 
 /// The green threads of one runtime that have not finished.

@@ -30,6 +30,7 @@ cfg_if::cfg_if! {
         pub(crate) mod spawn;
         mod suspect;
         mod switch;
+        mod timeout;
         mod wait;
         mod yielding;
 
@@ -38,6 +39,7 @@ cfg_if::cfg_if! {
         pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
         pub(crate) use registry::{is_last_runtime, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
+        pub(crate) use timeout::{deadline_ns, with_deadline};
         pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};
         pub(crate) use yielding::yield_now;
 
@@ -52,5 +54,11 @@ cfg_if::cfg_if! {
             // SAFETY: the count made above is the one given away.
             unsafe { std::sync::Arc::from_raw(pointer) }
         }
+    } else {
+        mod wait_stand_in;
+
+        #[cfg(test)]
+        #[allow(unused_imports, reason = "what models of sync and channel need")]
+        pub(crate) use wait_stand_in::{expire, forget_model, wait, wake, yield_now, Token};
     }
 }

@@ -1,0 +1,1 @@
+//! Messages between threads, green or not: names and semantics of crossbeam-channel.

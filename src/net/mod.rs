@@ -1,0 +1,1 @@
+//! Sockets that block the green thread: names and types of `std::net`.
