@@ -36,7 +36,7 @@ fn main() {
     let wall = start.elapsed().as_nanos() as u64;
     let cpu = cpu_ns() - cpu;
     let peak = status_kib("VmHWM:");
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    std::thread::sleep(std::time::Duration::from_millis(std::env::var("IDLE").ok().and_then(|t| t.parse().ok()).unwrap_or(1500)));
     let idle = status_kib("VmRSS:");
     println!(
         "{:.3} {:.3} {peak} {idle}",

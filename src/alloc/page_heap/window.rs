@@ -179,9 +179,11 @@ impl WindowMap {
 
     /// Recomputes `busy` for these granules and the summaries above them.
     fn refresh(&mut self, granule: usize, granules: usize) {
-        // A granule has one byte of the page bitmap, a word of which has eight granules.
+        // A granule has a few bits of the page bitmap, all in one word.
+        const PER_WORD: usize = 64 / GRANULE_PAGES;
+        const MASK: u64 = (1 << GRANULE_PAGES) - 1;
         for at in granule..granule + granules {
-            let pages = self.used[at / 8] >> (at % 8 * 8) as u32 & 0xFF;
+            let pages = self.used[at / PER_WORD] >> (at % PER_WORD * GRANULE_PAGES) & MASK;
             let bit = 1 << (at % CHUNK_GRANULES);
             let word = &mut self.busy[at / CHUNK_GRANULES];
             *word = if pages == 0 { *word & !bit } else { *word | bit };
