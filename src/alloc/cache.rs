@@ -68,8 +68,8 @@ struct Bin {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Cache {
-    /// The current span for each size up to [`DIRECT_MAX`], by eighths rounded up.
-    direct: [Cell<Owned>; DIRECT_MAX / 8 + 1],
+    /// The current span for each size up to [`DIRECT_MAX`], by eighths of its last byte.
+    direct: [Cell<Owned>; DIRECT_MAX / 8],
     bins: [Bin; COUNT],
     /// Classes whose current span is marked retired, one bit each.
     retired: Cell<u128>,
@@ -92,7 +92,7 @@ impl Cache {
     /// A cache without spans.
     pub(crate) const fn new() -> Self {
         Self {
-            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8 + 1],
+            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8],
             bins: [const {
                 Bin {
                     current: Cell::new(no_span()),
@@ -123,13 +123,13 @@ impl Cache {
         std::ptr::eq(self, &DEAD_CACHE.0)
     }
 
-    /// A block for a size and alignment that are [`direct`](super::class::is_direct), if the
-    /// current span has one ready.
+    /// A block with this [`last_byte`](super::class::last_byte), which is below [`DIRECT_MAX`],
+    /// if the current span has one ready.
     #[inline(always)]
-    pub(crate) fn pop_direct(&self, size: usize) -> Option<(Owned, NonNull<u8>)> {
-        debug_assert!(size <= DIRECT_MAX);
-        // SAFETY: `size` is at most DIRECT_MAX, so the index is inside the table.
-        let span = unsafe { self.direct.get_unchecked((size + 7) >> 3) }.get();
+    pub(crate) fn pop_direct(&self, last_byte: usize) -> Option<(Owned, NonNull<u8>)> {
+        debug_assert!(last_byte < DIRECT_MAX);
+        // SAFETY: `last_byte` is below DIRECT_MAX, so the index is inside the table.
+        let span = unsafe { self.direct.get_unchecked(last_byte >> 3) }.get();
         span.pop().map(|block| (span, block))
     }
 
@@ -351,9 +351,9 @@ impl Cache {
         }
         let below = match class.index() {
             FIRST => 0,
-            index => Class::from_index(index - 1).block_bytes() / 8 + 1,
+            index => Class::from_index(index - 1).block_bytes() / 8,
         };
-        for cell in &self.direct[below..=bytes / 8] {
+        for cell in &self.direct[below..bytes / 8] {
             cell.set(span);
         }
     }

@@ -18,6 +18,9 @@ pub(crate) const CHUNK_GRANULES: usize = 64;
 /// Chunks in a window.
 pub(crate) const WINDOW_CHUNKS: usize = (64 << 20) / (CHUNK_GRANULES * GRANULE);
 
+/// Chunks in a group: the level of summaries above theirs.
+pub(crate) const GROUP_CHUNKS: usize = 8;
+
 /// A window: aligned to its size, headers of its granules first.
 pub(crate) const WINDOW: usize = WINDOW_CHUNKS * CHUNK_GRANULES * GRANULE;
 

@@ -15,7 +15,7 @@
 //! | `central` | abandoned spans with free blocks |
 //! | `cache`, `thread` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
-//! | `large`, `global` | blocks above 32 KiB; the four operations |
+//! | `large`, `global`, `branch` | blocks above 32 KiB; the four operations, two of their branches |
 //! | `scavenger`, `stats` | memory goes back; what the heap holds |
 
 #[cfg(not(loom))]
@@ -30,6 +30,7 @@ mod remote;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
+        mod branch;
         mod cache;
         mod central;
         mod global;
