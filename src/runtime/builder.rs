@@ -71,7 +71,9 @@ impl RuntimeBuilder {
         fence::choose();
         if self.os_threads {
             let shared = Shared::new(processors, stack_size, Carriage::OsThreads, 0);
-            return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
+            let runtime = Runtime { shared: shared.map_err(system)?, monitor: None };
+            crate::sched::register(&runtime.shared);
+            return Ok(runtime);
         }
         if crate::sched::fork::in_child() {
             return Err(BuildError::new(

@@ -154,7 +154,7 @@ impl Drop for Runtime {
             return;
         }
         self.shared.stop(self.monitor.take());
-        if crate::sched::is_last_runtime(&self.shared) {
+        if crate::sched::deregister(&self.shared) {
             // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
             crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
         }

@@ -11,7 +11,6 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::ptr::NonNull;
 use std::thread::Result as Outcome;
 
 /// Describes a green thread: its name, its stack, whether it has a machine of its own.
@@ -282,16 +281,10 @@ where
     }
 }
 
-/// Runs the body of a header whose green thread is an OS thread, on that thread.
-pub(super) fn run_on_os_thread(header: NonNull<Green>) {
-    // SAFETY: the header has not finished: its own reference is given up below.
-    let green = unsafe { header.as_ref() };
-    crate::primitive::tls::set_current(header.as_ptr().cast());
-    green.set_phase(crate::green::Phase::Running);
+/// Runs the body of a green thread that is an OS thread, on that thread.
+pub(super) fn run_body(green: &Green) {
     if let Some(vtable) = green.vtable.get() {
         // SAFETY: the stage holds the body that goes with the vtable, and is this thread's.
         unsafe { (vtable.run)(green) };
     }
-    crate::primitive::tls::set_current(std::ptr::null());
-    crate::sched::finish_os_thread(header);
 }

@@ -4,7 +4,7 @@
 //! | field | who, when |
 //! |---|---|
 //! | `processors` | constant; each by its own table |
-//! | `idle`, `timekeeper`, `spares`, `monitor` | by their own protocols |
+//! | `idle`, `timekeeper`, `spares`, `stand_ins`, `monitor` | by their own protocols |
 //! | `injectors`, `timers`, `external` | anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
 //! | `drained` | whoever waits for the last green thread, and whoever ends it |
@@ -12,6 +12,7 @@
 use super::idle::Idle;
 use super::monitor::Watch;
 use super::spare::Spares;
+use super::stand_in::StandIns;
 use super::timekeeper::Timekeeper;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Token};
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Shelf<Token>,
     pub(crate) timekeeper: Timekeeper,
     pub(crate) spares: Spares,
+    pub(crate) stand_ins: StandIns,
     pub(crate) monitor: Watch,
     pub(crate) external: Counters,
     pub(crate) stack_size: StackSize,
@@ -80,6 +82,7 @@ impl Shared {
             timers: Shelf::new(),
             timekeeper: Timekeeper::new(),
             spares: Spares::new(),
+            stand_ins: StandIns::new(),
             monitor: Watch::new(),
             external: Counters::default(),
             stack_size,
