@@ -4,6 +4,8 @@
 
 mod builder;
 mod error;
+#[cfg(test)]
+mod io_tests;
 mod join;
 mod processors;
 mod scope;

@@ -20,6 +20,7 @@ cfg_if::cfg_if! {
         mod enter;
         mod find;
         pub(crate) mod fork;
+        pub(crate) mod io;
         pub(crate) mod monitor;
         mod registry;
         mod report;

@@ -28,6 +28,14 @@ pub enum Call {
     SignalAction,
     /// The start of an OS thread.
     ThreadSpawn,
+    /// `epoll_create1`, of a runtime's poller.
+    EpollCreate,
+    /// `epoll_ctl(EPOLL_CTL_ADD)`, of a descriptor at its first wait.
+    EpollAdd,
+    /// `epoll_pwait2`.
+    EpollWait,
+    /// `eventfd2`, of a poller's bell or for an OS thread that waits.
+    EventFd,
 }
 
 /// Without the feature: nothing fails, and no instruction is spent on it.
@@ -52,7 +60,7 @@ mod injected {
     use super::Call;
     use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    const CALLS: usize = Call::ThreadSpawn as usize + 1;
+    const CALLS: usize = Call::EventFd as usize + 1;
 
     /// What is planned for one kind of call; all words are statistics-grade (see `ORDERING`).
     struct Plan {
