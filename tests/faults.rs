@@ -360,3 +360,52 @@ fn a_refused_signal_action_is_an_error_of_build_or_goes_without_reports() {
         assert_usable(&runtime(1));
     });
 }
+
+/// Whether a signal mask that one green thread has changed is seen by others.
+fn a_mask_leaks() -> bool {
+    /// The mask of the kernel's thread, by the kernel's own word.
+    fn mask() -> u64 {
+        let mut mask = 0_u64;
+        let (nothing, place) = (std::ptr::null::<u64>(), &raw mut mask);
+        // SAFETY: no new mask is given; the old one is written to `mask`.
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 0, nothing, place, 8_usize) };
+        mask
+    }
+    let runtime = runtime(1);
+    let leaks = runtime.run(|| {
+        let before = mask();
+        let masker = gthread::spawn(|| {
+            // SAFETY: a signal set of zeros is one.
+            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+            // SAFETY: `set` is a signal set.
+            unsafe { libc::sigaddset(&raw mut set, libc::SIGUSR2) };
+            // SAFETY: as above, and the old one is not asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+            gthread::park();
+        });
+        let mut leaks = false;
+        for _ in 0..50 {
+            gthread::yield_now();
+            leaks |= mask() != before;
+            leaks |= gthread::spawn(move || mask() != before).join().unwrap();
+        }
+        masker.thread().unpark();
+        masker.join().unwrap();
+        leaks
+    });
+    runtime.shutdown();
+    leaks
+}
+
+#[test]
+fn a_signal_mask_leaks_without_its_fix_only() {
+    let name = "a_signal_mask_leaks_without_its_fix_only";
+    if is_child(name) {
+        let _dog = watch(name);
+        assert_eq!(a_mask_leaks(), std::env::var_os("GTHREAD_TEST_WITHOUT").is_some());
+        return;
+    }
+    assert_passed(&in_child(name, &[]));
+    // The control, in which other green threads have to see it.
+    assert_passed(&in_child(name, &[("GTHREAD_TEST_WITHOUT", "F10")]));
+}

@@ -55,7 +55,7 @@ impl Builder {
     }
 
     /// Gives the green thread an OS thread of its own for its whole life: for values that are tied
-    /// to the kernel thread (a GL context, a namespace, a signal mask, an io_uring with a single
+    /// to the kernel thread (a GL context, a namespace, an io_uring with a single
     /// issuer). Each switch to or from it costs a hand-over between OS threads.
     pub fn pinned(mut self) -> Self {
         self.pinned = true;

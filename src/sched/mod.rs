@@ -36,7 +36,7 @@ cfg_if::cfg_if! {
         mod wait;
         mod yielding;
 
-        pub(crate) use blocking::{blocking, pin, unpin};
+        pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
         pub(crate) use spawn::cancel_unstarted;
         pub(crate) use registry::{deregister, register, runtimes};
