@@ -16,6 +16,7 @@ pub(crate) mod pages;
 pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
+pub(crate) mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;
