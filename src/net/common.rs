@@ -19,7 +19,7 @@ macro_rules! socket_type {
             /// wait, at once, and later ones.
             ///
             /// They return an error of the kind
-            /// [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted). The other side sees
+            /// [`NotConnected`](std::io::ErrorKind::NotConnected). The other side sees
             /// the end at once; the descriptor itself is given back when the handle is dropped, so
             /// its number cannot be mistaken for another's.
             pub fn close(&self) {
@@ -149,7 +149,7 @@ macro_rules! timed {
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
                 self.0.io().set_read_timeout(timeout)?;
-                self.0.set_timeout(crate::sys::socket::Awaited::Input, timeout);
+                self.0.set_timeout(crate::netpoll::Direction::Input, timeout);
                 Ok(())
             }
 
@@ -163,7 +163,7 @@ macro_rules! timed {
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
                 self.0.io().set_write_timeout(timeout)?;
-                self.0.set_timeout(crate::sys::socket::Awaited::Output, timeout);
+                self.0.set_timeout(crate::netpoll::Direction::Output, timeout);
                 Ok(())
             }
 
@@ -190,13 +190,13 @@ macro_rules! timed {
             /// May be moved while operations wait: they end at the new deadline, at once if that
             /// lies in the past. Belongs to the socket, so also to its clones.
             pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) {
-                self.0.set_deadline(crate::sys::socket::Awaited::Input, deadline);
+                self.0.set_deadline(crate::netpoll::Direction::Input, deadline);
             }
 
             /// When operations that write end; as
             /// [`set_read_deadline`](Self::set_read_deadline).
             pub fn set_write_deadline(&self, deadline: Option<std::time::Instant>) {
-                self.0.set_deadline(crate::sys::socket::Awaited::Output, deadline);
+                self.0.set_deadline(crate::netpoll::Direction::Output, deadline);
             }
 
             /// Both deadlines in one.

@@ -2,7 +2,8 @@
 
 use super::socket::{Kind, Socket};
 use crate::sys::clock::now_ns;
-use crate::sys::socket::{self, Awaited};
+use crate::netpoll::Direction;
+use crate::sys::socket;
 use socket2::{Domain, SockAddr, SockRef, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -19,9 +20,9 @@ const PAUSE_NS: std::ops::RangeInclusive<u64> = 50_000..=5_000_000;
 pub(super) fn tcp(address: SocketAddr, timeout: Option<Duration>) -> io::Result<Socket<OwnedFd>> {
     let stream = new(Domain::for_address(address))?;
     // Connecting is output; the timeout goes again when it is done.
-    stream.set_timeout(Awaited::Output, timeout);
+    stream.set_timeout(Direction::Output, timeout);
     let mut is_under_way = false;
-    let connected = stream.perform(Awaited::Output, |fd| {
+    let connected = stream.perform(Direction::Output, |fd| {
         let kernel = SockRef::from(&fd);
         if !is_under_way {
             is_under_way = true;
@@ -68,19 +69,19 @@ pub(super) fn with_pauses<S: std::os::fd::AsFd, T>(
     mut call: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     let mut pause_ns = *PAUSE_NS.start();
-    let end_ns = socket.timeout_end_ns(Awaited::Output);
+    let end_ns = socket.state().timeout_end_ns(Direction::Output);
     loop {
-        socket.check(Awaited::Output)?;
+        socket.check(Direction::Output)?;
         match call() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if socket.is_non_blocking() || end_ns <= now_ns() {
+                if socket.state().is_non_blocking() || end_ns <= now_ns() {
                     return Err(error);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             done => return done,
         }
-        let until_ns = socket.deadline_ns(Awaited::Output).min(end_ns);
+        let until_ns = socket.state().deadline_ns(Direction::Output).min(end_ns);
         crate::sched::sleep_until(until_ns.min(now_ns().saturating_add(pause_ns)));
         pause_ns = (pause_ns * 2).min(*PAUSE_NS.end());
     }
@@ -88,12 +89,12 @@ pub(super) fn with_pauses<S: std::os::fd::AsFd, T>(
 
 fn new(domain: Domain) -> io::Result<Socket<OwnedFd>> {
     let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking().cloexec(), None)?;
-    Ok(Socket::new(socket.into(), Kind::Transfers))
+    Ok(Socket::new(socket.into(), Kind::Other))
 }
 
 /// Back to the mode that users of the descriptor expect.
 fn finish(socket: Socket<OwnedFd>) -> io::Result<Socket<OwnedFd>> {
     SockRef::from(socket.io()).set_nonblocking(false)?;
-    socket.set_timeout(Awaited::Output, None);
+    socket.set_timeout(Direction::Output, None);
     Ok(socket)
 }

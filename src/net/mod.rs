@@ -6,7 +6,7 @@
 //!   past, by another thread while an operation waits. [`time::timeout`](crate::time::timeout)
 //!   sets one for whatever runs inside it.
 //! - **`close`**: ends all operations on a socket and its clones, those that wait and later ones,
-//!   with an error of the kind [`ConnectionAborted`].
+//!   with an error of the kind [`NotConnected`].
 //! - [`copy`], [`copy_bidirectional`] and [`send_file`], which move the data within the kernel.
 //!
 //! # What blocks
@@ -48,14 +48,14 @@
 //!
 //! [`TimedOut`]: std::io::ErrorKind::TimedOut
 //! [`WouldBlock`]: std::io::ErrorKind::WouldBlock
-//! [`ConnectionAborted`]: std::io::ErrorKind::ConnectionAborted
+//! [`NotConnected`]: std::io::ErrorKind::NotConnected
 
 mod common;
 mod connect;
-mod ready;
+mod copy;
 mod resolve;
-mod shared;
 mod socket;
+mod state;
 mod tcp_listener;
 mod tcp_stream;
 mod udp;
@@ -67,6 +67,7 @@ pub use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs,
 };
 pub use std::os::unix::net::SocketAddr as UnixSocketAddr;
+pub use copy::{Stream, copy, copy_bidirectional, send_file};
 pub use tcp_listener::{Incoming, IntoIncoming, TcpListener};
 pub use tcp_stream::TcpStream;
 pub use udp::UdpSocket;

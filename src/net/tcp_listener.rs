@@ -3,7 +3,7 @@
 use super::common::{forward, socket_path, socket_type};
 use super::socket::{Kind, Socket};
 use super::{SocketAddr, TcpStream, ToSocketAddrs, resolve};
-use crate::sys::socket::Awaited;
+use crate::netpoll::Direction;
 use std::io;
 use std::iter::FusedIterator;
 use std::net::{TcpListener as Std, TcpStream as StdStream};
@@ -14,7 +14,7 @@ use std::time::Instant;
 /// Any number of threads may accept from one listener at the same time.
 pub struct TcpListener(Socket<Std>);
 
-socket_type!(TcpListener, Std, Kind::Listens);
+socket_type!(TcpListener, Std, Kind::Listener);
 forward! { TcpListener, TcpListener,
     local_addr() -> SocketAddr;
     set_ttl(ttl: u32) -> ();
@@ -34,7 +34,7 @@ impl TcpListener {
         resolve::with_each(addresses, |address| {
             let listener = Std::bind(address)?;
             socket2::SockRef::from(&listener).listen(i32::MAX)?;
-            Ok(Self(Socket::new(listener, Kind::Listens)))
+            Ok(Self(Socket::new(listener, Kind::Listener)))
         })
     }
 
@@ -47,7 +47,7 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (fd, address) = self.0.accept()?;
         let address = address.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((TcpStream(Socket::new(StdStream::from(fd), Kind::Transfers)), address))
+        Ok((TcpStream(Socket::new(StdStream::from(fd), Kind::Tcp)), address))
     }
 
     /// The connections that [`accept`](Self::accept) returns, without end.
@@ -64,7 +64,7 @@ impl TcpListener {
     ///
     /// May be moved while threads wait in `accept`. Belongs to the socket, so also to its clones.
     pub fn set_deadline(&self, deadline: Option<Instant>) {
-        self.0.set_deadline(Awaited::Input, deadline);
+        self.0.set_deadline(Direction::Input, deadline);
     }
 }
 

@@ -3,7 +3,6 @@
 use super::common::{forward, socket_path, socket_type, stream_io, timed};
 use super::socket::{Kind, Socket};
 use super::{Shutdown, SocketAddr, ToSocketAddrs, connect, resolve};
-use crate::sys::socket::Take;
 use std::io;
 use std::net::TcpStream as Std;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 /// one stream at the same time.
 pub struct TcpStream(pub(super) Socket<Std>);
 
-socket_type!(TcpStream, Std, Kind::Transfers);
+socket_type!(TcpStream, Std, Kind::Tcp);
 timed!(TcpStream);
 stream_io!(TcpStream);
 forward! { TcpStream, TcpStream,
@@ -52,7 +51,7 @@ impl TcpStream {
     }
 
     fn to(address: SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
-        Ok(Self(connect::tcp(address, timeout)?.map(Std::from)))
+        Ok(Self(connect::tcp(address, timeout)?.map(Kind::Tcp, Std::from)))
     }
 
     /// As a read, but the data stays.
@@ -60,6 +59,6 @@ impl TcpStream {
     /// # Errors
     /// As of a read.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.receive_as(buffer, Take::Peek)
+        self.0.peek(buffer)
     }
 }

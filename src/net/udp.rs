@@ -3,14 +3,15 @@
 use super::common::{forward, socket_path, socket_type, timed};
 use super::socket::{Kind, Socket};
 use super::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, resolve};
-use crate::sys::socket::{self, Awaited, Take};
+use crate::netpoll::Direction;
+use crate::sys::socket::{self, Take};
 use std::io;
 use std::net::UdpSocket as Std;
 
 /// A UDP socket: [`std::net::UdpSocket`] that blocks the green thread.
 pub struct UdpSocket(Socket<Std>);
 
-socket_type!(UdpSocket, Std, Kind::Transfers);
+socket_type!(UdpSocket, Std, Kind::Other);
 timed!(UdpSocket);
 forward! { UdpSocket, UdpSocket,
     local_addr() -> SocketAddr;
@@ -38,7 +39,7 @@ impl UdpSocket {
     /// The kernel's for the last address, or that of the look-up.
     pub fn bind<A: ToSocketAddrs>(addresses: A) -> io::Result<Self> {
         resolve::with_each(addresses, |address| {
-            Ok(Self(Socket::new(Std::bind(address)?, Kind::Transfers)))
+            Ok(Self(Socket::new(Std::bind(address)?, Kind::Other)))
         })
     }
 
@@ -69,7 +70,7 @@ impl UdpSocket {
 
     fn receive_from(&self, buffer: &mut [u8], take: Take) -> io::Result<(usize, SocketAddr)> {
         let (bytes, from) =
-            self.0.perform(Awaited::Input, |fd| socket::receive_from(fd, buffer, take))?;
+            self.0.perform(Direction::Input, |fd| socket::receive_from(fd, buffer, take))?;
         Ok((bytes, from.as_socket().ok_or(io::ErrorKind::InvalidInput)?))
     }
 
@@ -86,7 +87,7 @@ impl UdpSocket {
             ));
         };
         let to = to.into();
-        self.0.perform(Awaited::Output, |fd| socket::send_to(fd, buffer, &to))
+        self.0.perform(Direction::Output, |fd| socket::send_to(fd, buffer, &to))
     }
 
     /// Receives a datagram from the address this socket is connected to.

@@ -4,7 +4,8 @@ use super::common::{forward, socket_path, socket_type, timed};
 use super::socket::{Kind, Socket};
 use super::unix_stream::address_of;
 use super::{Shutdown, UnixSocketAddr, connect};
-use crate::sys::socket::{self, Awaited, Take};
+use crate::netpoll::Direction;
+use crate::sys::socket::{self, Take};
 use socket2::SockAddr;
 use std::io;
 use std::os::unix::net::UnixDatagram as Std;
@@ -13,7 +14,7 @@ use std::path::Path;
 /// A Unix socket of datagrams: [`std::os::unix::net::UnixDatagram`] that blocks the green thread.
 pub struct UnixDatagram(Socket<Std>);
 
-socket_type!(UnixDatagram, Std, Kind::Transfers);
+socket_type!(UnixDatagram, Std, Kind::Other);
 timed!(UnixDatagram);
 forward! { UnixDatagram, UnixDatagram,
     local_addr() -> UnixSocketAddr;
@@ -23,7 +24,7 @@ forward! { UnixDatagram, UnixDatagram,
 
 impl UnixDatagram {
     fn new(socket: Std) -> Self {
-        Self(Socket::new(socket, Kind::Transfers))
+        Self(Socket::new(socket, Kind::Other))
     }
 
     /// Binds to `path`.
@@ -82,7 +83,7 @@ impl UnixDatagram {
     /// The kernel's; see [the module](crate::net) for timeouts and deadlines.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, UnixSocketAddr)> {
         let receive = |fd: std::os::fd::BorrowedFd<'_>| socket::receive_from(fd, buffer, Take::Away);
-        let (bytes, from) = self.0.perform(Awaited::Input, receive)?;
+        let (bytes, from) = self.0.perform(Direction::Input, receive)?;
         Ok((bytes, socket::unix_addr(&from)?))
     }
 

@@ -3,7 +3,8 @@
 use super::common::{forward, socket_path, socket_type};
 use super::socket::{Kind, Socket};
 use super::{UnixSocketAddr, UnixStream};
-use crate::sys::socket::{self, Awaited};
+use crate::netpoll::Direction;
+use crate::sys::socket;
 use std::io;
 use std::iter::FusedIterator;
 use std::os::unix::net::{UnixListener as Std, UnixStream as StdStream};
@@ -13,7 +14,7 @@ use std::time::Instant;
 /// A Unix socket that listens: [`std::os::unix::net::UnixListener`] that blocks the green thread.
 pub struct UnixListener(Socket<Std>);
 
-socket_type!(UnixListener, Std, Kind::Listens);
+socket_type!(UnixListener, Std, Kind::Listener);
 forward! { UnixListener, UnixListener,
     local_addr() -> UnixSocketAddr;
 }
@@ -37,7 +38,7 @@ impl UnixListener {
 
     fn listen(listener: Std) -> io::Result<Self> {
         socket2::SockRef::from(&listener).listen(i32::MAX)?;
-        Ok(Self(Socket::new(listener, Kind::Listens)))
+        Ok(Self(Socket::new(listener, Kind::Listener)))
     }
 
     /// Waits for a connection.
@@ -47,7 +48,7 @@ impl UnixListener {
     pub fn accept(&self) -> io::Result<(UnixStream, UnixSocketAddr)> {
         let (fd, address) = self.0.accept()?;
         let address = socket::unix_addr(&address)?;
-        Ok((UnixStream(Socket::new(StdStream::from(fd), Kind::Transfers)), address))
+        Ok((UnixStream(Socket::new(StdStream::from(fd), Kind::Other)), address))
     }
 
     /// The connections that [`accept`](Self::accept) returns, without end.
@@ -59,7 +60,7 @@ impl UnixListener {
     ///
     /// May be moved while threads wait in `accept`. Belongs to the socket, so also to its clones.
     pub fn set_deadline(&self, deadline: Option<Instant>) {
-        self.0.set_deadline(Awaited::Input, deadline);
+        self.0.set_deadline(Direction::Input, deadline);
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 /// thread.
 pub struct UnixStream(pub(super) Socket<Std>);
 
-socket_type!(UnixStream, Std, Kind::Transfers);
+socket_type!(UnixStream, Std, Kind::Other);
 timed!(UnixStream);
 stream_io!(UnixStream);
 forward! { UnixStream, UnixStream,
@@ -40,7 +40,7 @@ impl UnixStream {
     }
 
     fn to(address: &SockAddr) -> io::Result<Self> {
-        Ok(Self(connect::unix(address)?.map(Std::from)))
+        Ok(Self(connect::unix(address)?.map(Kind::Other, Std::from)))
     }
 
     /// Two sockets that are connected to each other.
@@ -49,7 +49,7 @@ impl UnixStream {
     /// The kernel's.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = Std::pair()?;
-        let new = |stream| Self(Socket::new(stream, Kind::Transfers));
+        let new = |stream| Self(Socket::new(stream, Kind::Other));
         Ok((new(one), new(other)))
     }
 }

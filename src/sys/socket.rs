@@ -1,5 +1,5 @@
 //! What sockets need of the kernel beyond `std` and `socket2`: transfers that never wait and never
-//! raise `SIGPIPE`, `accept` that never waits, `poll`, an event to break it, splice and sendfile.
+//! raise `SIGPIPE`, and `accept` that never waits.
 //!
 //! A transfer carries `MSG_DONTWAIT`, so the descriptor's own `O_NONBLOCK` stays what the user made
 //! it. Lengths are capped at [`TRANSFER_BYTES_MAX`], below the kernel's own cap, so that a short
@@ -197,69 +197,5 @@ pub(crate) fn unix_addr(address: &socket2::SockAddr) -> io::Result<UnixAddr> {
             io::ErrorKind::InvalidInput,
             "file descriptor did not correspond to a Unix socket",
         )),
-    }
-}
-
-/// What a descriptor is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    Input,
-    Output,
-}
-
-/// Waits until `socket` is ready (or broken), `breaker` was signalled, the absolute monotonic
-/// deadline has passed, or a signal was handled. Blocks the OS thread.
-pub(crate) fn poll(
-    socket: BorrowedFd<'_>,
-    awaited: Awaited,
-    breaker: &Event,
-    deadline_ns: Option<u64>,
-) -> io::Result<()> {
-    let events = match awaited {
-        Awaited::Input => libc::POLLIN | libc::POLLRDHUP,
-        Awaited::Output => libc::POLLOUT,
-    };
-    let mut polled = [
-        libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 },
-        libc::pollfd { fd: breaker.0.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-    ];
-    let left = deadline_ns.map(|at| {
-        super::clock::timespec(at.saturating_sub(super::clock::now_ns()))
-    });
-    let left = left.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: two entries; `left` is null or points to a live timespec; no signal mask.
-    let result = unsafe { libc::ppoll(polled.as_mut_ptr(), 2, left, std::ptr::null()) };
-    match count(result as isize) {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// An eventfd: what one thread waits for in [`poll`] and another signals.
-#[derive(Debug)]
-pub(crate) struct Event(OwnedFd);
-
-impl Event {
-    /// A new one, not signalled.
-    pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        count(fd as isize)?;
-        // SAFETY: the kernel has just opened it for us.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    /// Signals it. The one possible failure, a full counter, means that it is signalled.
-    pub(crate) fn signal(&self) {
-        let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight bytes are read.
-        let _full = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), 8) };
-    }
-
-    /// Takes the signal away.
-    pub(crate) fn clear(&self) {
-        let mut count = [0_u8; 8];
-        // SAFETY: eight bytes are written.
-        let _empty = unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
     }
 }
