@@ -1,11 +1,11 @@
 //! Join handles.
 
 use super::spawn::run_on_os_thread;
-use super::thread::{Thread, nanoseconds};
+use super::thread::Thread;
 use crate::green::join::Announce;
 use crate::green::wait::Outcome;
 use crate::green::{Green, Reason};
-use crate::sched::Shared;
+use crate::sched::{self, Shared};
 use crate::stack::StackSize;
 use crate::sys::clock;
 use std::fmt;
@@ -64,7 +64,7 @@ impl<T> JoinHandle<T> {
         self.joined = true;
         if let Some(os_thread) = self.os_thread.take() {
             // The body catches every panic: there is nothing to learn from the OS thread.
-            let _ = crate::sched::blocking(|| os_thread.join());
+            let _ = sched::blocking(|| os_thread.join());
         }
         // SAFETY: finished, so the stage holds the result, which this handle alone may take.
         unsafe { self.thread.header().stage.take::<std::thread::Result<T>>() }
@@ -72,6 +72,8 @@ impl<T> JoinHandle<T> {
 
     /// As [`join`](JoinHandle::join), for at most `timeout`; gives the handle back if the green
     /// thread has not finished by then.
+    ///
+    /// Inside a [`time::timeout`](crate::time::timeout) it ends at the earlier of the two.
     ///
     /// # Errors
     /// The handle, when the timeout passed first.
@@ -85,7 +87,7 @@ impl<T> JoinHandle<T> {
     /// assert!(handle.join().is_ok());
     /// ```
     pub fn join_timeout(mut self, timeout: Duration) -> Result<std::thread::Result<T>, Self> {
-        let deadline_ns = clock::now_ns().saturating_add(nanoseconds(timeout));
+        let deadline_ns = sched::earlier_deadline_ns(clock::deadline_after(timeout));
         if !self.wait(Some(deadline_ns)) {
             return Err(self);
         }
@@ -108,7 +110,7 @@ impl<T> JoinHandle<T> {
         if green.join.is_finished() {
             return true;
         }
-        let outcome = crate::sched::wait(Reason::Join, deadline_ns, |token| {
+        let outcome = sched::wait(Reason::Join, deadline_ns, |token| {
             green.joiner.set(Some(token));
             green.join.announce_joiner() == Announce::Wait
         });
@@ -133,7 +135,7 @@ impl<T> JoinHandle<T> {
         let header = Travelling(NonNull::from(self.thread.header()));
         // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
         // keep it alive.
-        let kept = unsafe { crate::sched::retain(shared) };
+        let kept = unsafe { sched::retain(shared) };
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
         // `std` panics at a name with a NUL; the OS thread goes without one then.
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
@@ -151,7 +153,7 @@ impl<T> JoinHandle<T> {
             }
             Err(error) => {
                 self.joined = true;
-                crate::sched::cancel_unstarted(shared, NonNull::from(self.thread.header()));
+                sched::cancel_unstarted(shared, NonNull::from(self.thread.header()));
                 Err(error)
             }
         }

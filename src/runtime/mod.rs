@@ -4,6 +4,8 @@
 
 mod builder;
 mod error;
+#[cfg(test)]
+mod io_tests;
 mod join;
 mod processors;
 mod scope;
@@ -12,6 +14,7 @@ mod thread;
 
 pub use crate::green::ThreadId;
 pub use crate::inspect::Survivor;
+pub use crate::time::{sleep, sleep_until};
 pub use builder::RuntimeBuilder;
 pub use error::{BuildError, BuildErrorKind};
 pub use join::JoinHandle;
@@ -19,8 +22,7 @@ pub use processors::available_parallelism;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, spawn};
 pub use thread::{
-    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, sleep, sleep_until,
-    yield_now,
+    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, yield_now,
 };
 
 use crate::sched::Shared;
@@ -113,10 +115,11 @@ impl Runtime {
     }
 
     /// As [`shutdown`](Runtime::shutdown), but waits at most `timeout`; returns the green threads
-    /// that have not finished by then. They go on.
+    /// that have not finished by then. They go on. Inside a
+    /// [`time::timeout`](crate::time::timeout) the wait ends at the earlier of the two.
     pub fn shutdown_timeout(&self, timeout: Duration) -> Vec<Survivor> {
         self.shared.close();
-        let deadline_ns = clock::now_ns().saturating_add(thread::nanoseconds(timeout));
+        let deadline_ns = crate::sched::earlier_deadline_ns(clock::deadline_after(timeout));
         let can_wait = !self.is_inside() && !crate::sched::fork::in_child();
         if can_wait && self.shared.drain(Some(deadline_ns)) {
             return Vec::new();

@@ -17,10 +17,14 @@ impl Shared {
 
     /// After [`Idle::retire`](super::idle::Idle::retire) by a caller that does not go to sleep on
     /// the list of spare machines: looks at every source again, and at the earliest deadline,
-    /// which somebody has to sleep until (README, Timekeeper).
+    /// which somebody has to sleep until (README, Timekeeper), and at the poller, in which somebody
+    /// has to sleep (README, Poller).
     fn see_to_idle(&self) {
         let earliest = self.next_deadline_ns();
-        if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
+        if self.has_work()
+            || (earliest != u64::MAX && self.timekeeper.must_wake(earliest))
+            || self.is_poller_alone()
+        {
             self.wake_one();
         }
     }

@@ -90,7 +90,7 @@ impl Entered<'_> {
         if *searching { self.steal(processor) } else { None }
     }
 
-    /// Reads the clock and fires due timers of this processor and of nobody.
+    /// Reads the clock, fires due timers of this processor and of nobody, and asks the poller.
     #[inline]
     pub(super) fn poll(&self, processor: &Processor) {
         let now_ns = now_ns();
@@ -101,6 +101,7 @@ impl Entered<'_> {
                 self.expire(processor, shelf, now_ns);
             }
         }
+        self.shared.ask_poller_in_turn(now_ns);
     }
 
     /// Fires what is due on a shelf.

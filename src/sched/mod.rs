@@ -20,6 +20,7 @@ cfg_if::cfg_if! {
         mod enter;
         mod find;
         pub(crate) mod fork;
+        pub(crate) mod io;
         pub(crate) mod monitor;
         mod registry;
         mod report;
@@ -39,7 +40,7 @@ cfg_if::cfg_if! {
         pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
         pub(crate) use registry::{is_last_runtime, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
-        pub(crate) use timeout::{deadline_ns, with_deadline};
+        pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
         pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};
         pub(crate) use yielding::yield_now;
 

@@ -203,6 +203,9 @@ impl Monitor<'_> {
         if !wanted.is_empty() {
             findings.blocked = self.take(&wanted);
         }
+        if findings.busy {
+            self.shared.ask_poller_for_all(now_ns);
+        }
         self.wake_for_leftovers(now_ns);
         if now_ns - self.aged_ns >= AGE_NS {
             self.aged_ns = now_ns;

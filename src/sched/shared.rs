@@ -6,10 +6,12 @@
 //! | `processors` | constant; each by its own table |
 //! | `idle`, `timekeeper`, `spares`, `monitor` | by their own protocols |
 //! | `injectors`, `timers`, `external` | anyone |
+//! | `poller` | made once, by whoever registers the first descriptor; then anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
 //! | `drained` | whoever waits for the last green thread, and whoever ends it |
 
 use super::idle::Idle;
+use super::io::LazyPoller;
 use super::monitor::Watch;
 use super::spare::Spares;
 use super::timekeeper::Timekeeper;
@@ -45,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) injectors: Injectors<Green>,
     pub(crate) timers: Shelf<Token>,
     pub(crate) timekeeper: Timekeeper,
+    pub(crate) poller: LazyPoller,
     pub(crate) spares: Spares,
     pub(crate) monitor: Watch,
     pub(crate) external: Counters,
@@ -79,6 +82,7 @@ impl Shared {
             injectors: Injectors::new(),
             timers: Shelf::new(),
             timekeeper: Timekeeper::new(),
+            poller: LazyPoller::new(),
             spares: Spares::new(),
             monitor: Watch::new(),
             external: Counters::default(),
@@ -235,7 +239,7 @@ impl Shared {
     pub(crate) fn dismiss(&self) {
         self.set_stopping();
         self.monitor.wake();
-        self.spares.stop_sleeping();
+        self.stop_sleeping();
     }
 
     /// Leaves a token to be woken when the last green thread ends; `false`: there is none left.

@@ -42,7 +42,7 @@ impl Shared {
         // A machine on its way to sleep puts itself on the list only after this: it then sees
         // `is_stopping` itself.
         while self.spares.running() != 0 {
-            self.spares.stop_sleeping();
+            self.stop_sleeping();
             super::blocking(|| {
                 std::thread::sleep(std::time::Duration::from_micros(50));
             });

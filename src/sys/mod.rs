@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod dl;
 pub(crate) mod environment;
+pub(crate) mod epoll;
 pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod heap;
