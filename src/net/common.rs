@@ -126,10 +126,18 @@ macro_rules! forward {
 
 /// The module of a type of `std`.
 macro_rules! socket_path {
-    (UnixStream) => { "os::unix::net" };
-    (UnixListener) => { "os::unix::net" };
-    (UnixDatagram) => { "os::unix::net" };
-    ($other:ident) => { "net" };
+    (UnixStream) => {
+        "os::unix::net"
+    };
+    (UnixListener) => {
+        "os::unix::net"
+    };
+    (UnixDatagram) => {
+        "os::unix::net"
+    };
+    ($other:ident) => {
+        "net"
+    };
 }
 
 /// Timeouts and deadlines of what reads and writes.

@@ -1,8 +1,8 @@
 //! Connecting without blocking.
 
 use super::socket::{Kind, Socket};
-use crate::sys::clock::now_ns;
 use crate::netpoll::Direction;
+use crate::sys::clock::now_ns;
 use crate::sys::socket;
 use socket2::{Domain, SockAddr, SockRef, Type};
 use std::io;
@@ -36,9 +36,7 @@ pub(super) fn tcp(address: SocketAddr, timeout: Option<Duration>) -> io::Result<
         }
         match kernel.peer_addr() {
             // Woken for nothing: it still tries.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                Err(socket::would_block())
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(socket::would_block()),
             _ => Ok(()),
         }
     });

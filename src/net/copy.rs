@@ -6,8 +6,8 @@
 
 use super::socket::Socket;
 use super::{Shutdown, TcpStream, UnixStream};
-use crate::sched;
 use crate::netpoll::Direction;
+use crate::sched;
 use crate::sys::socket::TRANSFER_BYTES_MAX;
 use crate::sys::splice::{self, Pipe};
 use std::fs::File;

@@ -63,11 +63,11 @@ mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
+pub use copy::{Stream, copy, copy_bidirectional, send_file};
 pub use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs,
 };
 pub use std::os::unix::net::SocketAddr as UnixSocketAddr;
-pub use copy::{Stream, copy, copy_bidirectional, send_file};
 pub use tcp_listener::{Incoming, IntoIncoming, TcpListener};
 pub use tcp_stream::TcpStream;
 pub use udp::UdpSocket;

@@ -134,19 +134,17 @@ impl<S: AsFd> Socket<S> {
         loop {
             let seen = descriptor.observe(direction);
             self.check_at(direction, seen)?;
-            let is_drained = !patience.must_try && descriptor.is_drained(direction, seen);
-            if !is_drained || self.member.is_non_blocking() {
+            let is_non_blocking = self.member.is_non_blocking();
+            let may_leave_out = !patience.must_try && !is_non_blocking;
+            let left_out = may_leave_out && descriptor.is_drained(direction, seen);
+            if !left_out {
                 match call(self.io.as_fd(), seen) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        if self.member.is_non_blocking() {
-                            return Err(error);
-                        }
-                    }
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock && !is_non_blocking => {}
                     done => return done,
                 }
             }
-            self.wait(direction, seen, is_drained, &mut patience)?;
+            self.wait(direction, seen, left_out, &mut patience)?;
         }
     }
 

@@ -82,7 +82,8 @@ impl UnixDatagram {
     /// # Errors
     /// The kernel's; see [the module](crate::net) for timeouts and deadlines.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, UnixSocketAddr)> {
-        let receive = |fd: std::os::fd::BorrowedFd<'_>| socket::receive_from(fd, buffer, Take::Away);
+        let receive =
+            |fd: std::os::fd::BorrowedFd<'_>| socket::receive_from(fd, buffer, Take::Away);
         let (bytes, from) = self.0.perform(Direction::Input, receive)?;
         Ok((bytes, socket::unix_addr(&from)?))
     }

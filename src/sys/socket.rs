@@ -110,18 +110,13 @@ pub(crate) fn receive_vectored(
     // `IoSliceMut` is ABI-compatible with `iovec`.
     let mut header = header(buffers.as_mut_ptr().cast(), buffers.len());
     // SAFETY: the header points to `buffers`, which are live and writable.
-    let result = unsafe {
-        libc::recvmsg(socket.as_raw_fd(), &raw mut header, Take::Away.flags())
-    };
+    let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, Take::Away.flags()) };
     let bytes = count(result)?;
     Ok(Moved { bytes, is_short: bytes < asked.min(TRANSFER_BYTES_MAX) })
 }
 
 /// As [`send`], from several buffers.
-pub(crate) fn send_vectored(
-    socket: BorrowedFd<'_>,
-    buffers: &[IoSlice<'_>],
-) -> io::Result<Moved> {
+pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> io::Result<Moved> {
     fault::check(fault::Call::Send)?;
     let asked: usize = buffers.iter().take(BUFFERS_MAX).map(|buffer| buffer.len()).sum();
     // `IoSlice` is ABI-compatible with `iovec`; the kernel does not write to it.

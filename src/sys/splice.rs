@@ -28,8 +28,7 @@ impl Pipe {
         // SAFETY: as above.
         let writer = unsafe { OwnedFd::from_raw_fd(ends[1]) };
         // SAFETY: takes a number. Refused beyond the user's limit: then it stays as it is.
-        let _granted =
-            unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
+        let _granted = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
         Ok(Self { reader, writer })
     }
 
@@ -62,8 +61,7 @@ pub(crate) fn send_file(
 ) -> io::Result<usize> {
     let mut offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: two open descriptors and a live offset.
-    let sent =
-        unsafe { libc::sendfile(to.as_raw_fd(), file.as_raw_fd(), &raw mut offset, bytes) };
+    let sent = unsafe { libc::sendfile(to.as_raw_fd(), file.as_raw_fd(), &raw mut offset, bytes) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -77,8 +75,7 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
 pub(crate) fn ignores_broken_pipes() -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: only reads the action, into a place that has room for it.
-    let result =
-        unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), action.as_mut_ptr()) };
+    let result = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), action.as_mut_ptr()) };
     if result != 0 {
         return false;
     }
