@@ -25,6 +25,7 @@ cfg_if::cfg_if! {
     }
 }
 
+#[cfg(not(loom))]
 pub(crate) use side::Seen;
 
 /// A direction of a descriptor.

@@ -57,7 +57,7 @@ struct End {
 impl StandIns {
     /// None.
     pub(super) fn new() -> Self {
-        Self(Lock::new(Rank(22), Kept { threads: Vec::new(), prune_at: PRUNE_MIN }))
+        Self(Lock::new(Rank(16), Kept { threads: Vec::new(), prune_at: PRUNE_MIN }))
     }
 
     /// Keeps a thread to join, and joins those that have ended.
