@@ -2,9 +2,8 @@
 //!
 //! `std` promises no such thing (its own `park_timeout` leaves `ETIMEDOUT` behind), but code that
 //! calls libc and then reads `last_os_error` a little late works on threads more often than not, and
-//! here waits take the place of nothing at all. What starts things may call the user's allocator
-//! or the kernel in ways we do not see: it is documented to leave `errno` alone as far as this
-//! crate's own calls go, which is what this checks.
+//! here what starts and wakes green threads is the crate's own code, which keeps it. Whether
+//! libc's allocator and `pthread_create` do is theirs to say; they do where this runs.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
