@@ -13,6 +13,8 @@ mod idle_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
+#[cfg(all(test, loom))]
+mod timeout_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
