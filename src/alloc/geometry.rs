@@ -4,13 +4,13 @@
 pub(crate) const PAGE: usize = 8 << 10;
 
 /// What is placed: each run of pages starts on a granule, which has one header.
-pub(crate) const GRANULE: usize = 16 << 10;
+pub(crate) const GRANULE: usize = 32 << 10;
 
 /// Pages in a granule.
 pub(crate) const GRANULE_PAGES: usize = GRANULE / PAGE;
 
 /// The most granules in a span of small blocks.
-pub(crate) const GRANULE_MAX: usize = 16;
+pub(crate) const GRANULE_MAX: usize = 8;
 
 /// Granules in a chunk: one word of the placement bitmap.
 pub(crate) const CHUNK_GRANULES: usize = 64;

@@ -108,12 +108,13 @@ pub fn size_class(layout: std::alloc::Layout) -> usize {
         .map_or_else(|| layout.size().next_multiple_of(geometry::PAGE), class::Class::block_bytes)
 }
 
-/// Lets the scavenger work if it is time; returns the nanoseconds after which to call again. For
-/// the monitor of the runtime, on a machine's own thread pointer.
+/// Lets the scavenger work if it is time; returns the nanoseconds after which there is more to
+/// do, `u64::MAX` if there is nothing until somebody frees, or if the running thread has never
+/// allocated here. For the monitor of the runtime, on a machine's own thread pointer.
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub fn scavenge_tick() -> u64 {
-    scavenger::tick()
+    if is_in_use() { scavenger::tick() } else { u64::MAX }
 }
 
 /// The distance in bytes from a thread pointer to the word that holds the machine's cache: one of
