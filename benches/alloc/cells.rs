@@ -11,6 +11,9 @@ use std::thread;
 
 use super::ALLOCATOR;
 
+#[path = "more.rs"]
+mod more;
+
 /// A workload.
 pub type Cell = fn(usize) -> u64;
 
@@ -32,9 +35,10 @@ pub const CELLS: &[(&str, Cell)] = &[
     ("boxes", boxes),
     ("arc", arc),
     ("parked", parked),
+    ("migrate", more::migrate),
+    ("freed", more::freed),
 ];
 
-fn sc() -> u64 { std::env::var("SCALE").ok().and_then(|t| t.parse().ok()).unwrap_or(1) }
 /// xorshift64.
 pub struct Random(u64);
 
@@ -71,6 +75,15 @@ impl Raw {
         Self(block, size as u32)
     }
 
+    /// Writes to each page of the block, as its user would.
+    pub fn touched(self) -> Self {
+        for at in (0..self.1 as usize).step_by(4096) {
+            // SAFETY: inside the block.
+            unsafe { self.0.add(at).write(1) };
+        }
+        self
+    }
+
     #[inline(always)]
     fn free(self) {
         // SAFETY: the layout of `new`.
@@ -95,7 +108,7 @@ fn on_threads(threads: usize, work: impl Fn(usize) -> u64 + Send + Sync + 'stati
 /// One block at a time: the fast path alone.
 fn pair(threads: usize) -> u64 {
     on_threads(threads, |_| {
-        let rounds = 3_000_000 * sc();
+        let rounds = 3_000_000;
         for _ in 0..rounds {
             for size in [16, 200, 1024, 30_000] {
                 black_box(Raw::new(black_box(size))).free();
@@ -110,7 +123,7 @@ fn batch(threads: usize) -> u64 {
     on_threads(threads, |_| {
         let mut operations = 0;
         let mut live = Vec::with_capacity(10_000);
-        for round in 0..240 * sc() as usize {
+        for round in 0..480 {
             let size = [16, 64, 256, 1024][round % 4];
             live.extend((0..10_000).map(|_| Raw::new(size)));
             live.drain(..).for_each(Raw::free);
@@ -125,7 +138,7 @@ fn random(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 1);
         let mut slots: Vec<Option<Raw>> = (0..4096).map(|_| None).collect();
-        let rounds = 4_000_000 * sc();
+        let rounds = 4_000_000;
         for _ in 0..rounds {
             let slot = &mut slots[random.below(4096)];
             if let Some(old) = slot.take() {
@@ -142,7 +155,7 @@ fn random(threads: usize) -> u64 {
 /// to its successor: blocks outlive their threads.
 fn larson(threads: usize) -> u64 {
     on_threads(threads, |index| {
-        let (generations, rounds) = (60 * sc() as usize, 25_000);
+        let (generations, rounds) = (120, 25_000);
         let mut set: Vec<Raw> = (0..1000).map(|_| Raw::new(100)).collect();
         for generation in 0..generations {
             let seed = (index * 1000 + generation + 1) as u64;
@@ -166,7 +179,7 @@ fn larson(threads: usize) -> u64 {
 fn xmalloc(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let (sender, receiver) = mpsc::sync_channel::<Vec<Raw>>(16);
-        let batches = 6000 * sc();
+        let batches = 12_000;
         let producer = thread::spawn(move || {
             let mut random = Random::new(index as u64 + 7);
             for _ in 0..batches {
@@ -188,7 +201,7 @@ fn xmalloc(threads: usize) -> u64 {
 fn mstress(threads: usize) -> u64 {
     let mut survivors: Vec<Vec<Raw>> = (0..threads * 4).map(|_| Vec::new()).collect();
     let mut operations = 0;
-    for phase in 0..30 * sc() as usize {
+    for phase in 0..30 {
         let running: Vec<_> = survivors
             .drain(..)
             .enumerate()
@@ -271,7 +284,7 @@ fn sh8(threads: usize) -> u64 {
             let to = senders[(index + 1) % threads].clone();
             thread::spawn(move || {
                 let mut random = Random::new(index as u64 + 3);
-                let rounds = 1200 * sc();
+                let rounds = 3000;
                 for _ in 0..rounds {
                     let mut blocks: Vec<_> = (0..900).map(|_| Raw::new(1 + random.below(400))).collect();
                     let mut rest = blocks.split_off(300);
@@ -307,7 +320,7 @@ fn rptest(threads: usize) -> u64 {
     on_threads(threads, move |index| {
         let mut random = Random::new(index as u64 + 11);
         let mut slots: Vec<Option<Raw>> = (0..3000).map(|_| None).collect();
-        let rounds = 1_000_000 * sc();
+        let rounds = 2_000_000;
         for round in 0..rounds {
             let slot = random.below(3000);
             let size = 16 + random.below(8000) * random.below(8000) / 8000;
@@ -341,7 +354,7 @@ fn pareto(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 23);
         let mut slots: Vec<Option<Raw>> = (0..20_000).map(|_| None).collect();
-        let rounds = 1_500_000 * sc();
+        let rounds = 3_000_000;
         for _ in 0..rounds {
             // Pareto with exponent 1: 1 / uniform.
             let size = (16_000_000 / (1000 + random.below(1_000_000))).clamp(8, 16_000);
@@ -361,7 +374,7 @@ fn vec_growth(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 31);
         let mut operations = 0;
-        for _ in 0..3000 * sc() {
+        for _ in 0..3000 {
             let len = 1 << (4 + random.below(15));
             let mut vec = Vec::new();
             for value in 0..len {
@@ -379,7 +392,7 @@ fn hashmap(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 37);
         let mut map: HashMap<String, String> = HashMap::new();
-        let rounds = 500_000 * sc();
+        let rounds = 500_000;
         for round in 0..rounds {
             let key = random.below(50_000);
             if round % 3 == 2 {
@@ -397,7 +410,7 @@ fn btreemap(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 41);
         let mut map: BTreeMap<u64, Box<[u8]>> = BTreeMap::new();
-        let rounds = 500_000 * sc();
+        let rounds = 500_000;
         for round in 0..rounds {
             let key = random.below(100_000) as u64;
             if (round / 100_000) % 2 == 1 {
@@ -421,7 +434,7 @@ fn boxes(threads: usize) -> u64 {
         Box::new(Tree { _value: u64::from(depth), _children: children })
     }
     on_threads(threads, |_| {
-        let rounds = 60 * sc();
+        let rounds = 150;
         for _ in 0..rounds {
             black_box(build(14));
         }
@@ -434,7 +447,7 @@ fn arc(threads: usize) -> u64 {
     on_threads(threads, |_| {
         let (sender, receiver) = mpsc::sync_channel::<Vec<Arc<[u64; 5]>>>(8);
         let other = thread::spawn(move || receiver.iter().map(|batch| batch.len()).sum::<usize>());
-        let rounds = 4000 * sc();
+        let rounds = 8000;
         for round in 0..rounds {
             let batch: Vec<_> = (0..200).map(|value| Arc::new([value + round; 5])).collect();
             let copy = batch.clone();
