@@ -22,6 +22,7 @@
 
 use super::geometry::PAGE;
 use super::page_heap::{self, HEAP};
+use crate::primitive::abort::rt_warn;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::sys::{clock, environment, thread_end};
@@ -104,10 +105,18 @@ fn goal_pages(peak: usize, used: usize, limit_bytes: usize) -> usize {
 }
 
 /// Takes the limit from the environment: `GTHREAD_MEMLIMIT`, bytes with an optional `K`, `M` or
-/// `G` behind; what cannot be read is no limit, as the allocator has nobody to tell.
+/// `G` behind. What cannot be read is told on standard error, and is no limit: at a program's
+/// first allocation nobody can be given an error.
 pub(crate) fn limit_from_environment() {
-    if let Some(bytes) = environment::get(c"GTHREAD_MEMLIMIT").and_then(parse_bytes) {
-        set_limit(bytes);
+    let Some(text) = environment::get(c"GTHREAD_MEMLIMIT") else { return };
+    match parse_bytes(text) {
+        Some(bytes) => set_limit(bytes),
+        None => rt_warn!(
+            "GTHREAD_MEMLIMIT={}: not a number of bytes from 0 to {} with an optional K, M or G \
+             behind it; there is no limit",
+            text.escape_ascii(),
+            usize::MAX
+        ),
     }
 }
 
