@@ -11,7 +11,10 @@
 #![allow(dead_code, reason = "net, which is built on it, comes next")]
 
 mod crowd;
+#[cfg(all(test, loom))]
+mod model;
 mod side;
+pub(crate) mod turn;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {

@@ -286,8 +286,7 @@ impl Shared {
             return;
         }
         self.ask_poller();
-        fence::full();
-        if self.idle.is_any_idle() && poller.is_free() {
+        if poller.is_left_alone() && self.idle.is_any_idle() {
             self.wake_one();
         }
     }
