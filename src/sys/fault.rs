@@ -28,6 +28,16 @@ pub enum Call {
     SignalAction,
     /// The start of an OS thread.
     ThreadSpawn,
+    /// `accept4` of a listener.
+    Accept,
+    /// A receive of any kind.
+    Receive,
+    /// A send of any kind.
+    Send,
+    /// Cuts a receive to one byte; what it fails with is not looked at.
+    ShortReceive,
+    /// Cuts a send to one byte; what it fails with is not looked at.
+    ShortSend,
     /// `epoll_create1`, of a runtime's poller.
     EpollCreate,
     /// `epoll_ctl(EPOLL_CTL_ADD)`, of a descriptor at its first wait.

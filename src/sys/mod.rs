@@ -17,6 +17,8 @@ pub(crate) mod pages;
 pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod splice;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;
