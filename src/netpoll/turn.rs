@@ -75,7 +75,8 @@ impl TurnWord {
         self.is_free()
     }
 
-    /// Whether a machine sleeps in the poller.
+    /// Whether a machine sleeps in the poller; for models.
+    #[cfg(all(test, loom))]
     pub(crate) fn is_asleep(&self) -> bool {
         // ORDERING: Relaxed; as above.
         self.0.load(Ordering::Relaxed) == ASLEEP

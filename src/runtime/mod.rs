@@ -4,8 +4,6 @@
 
 mod builder;
 mod error;
-#[cfg(test)]
-mod io_tests;
 mod join;
 mod processors;
 mod scope;

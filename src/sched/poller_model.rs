@@ -6,14 +6,18 @@
 //!
 // MUTANT: netpoll.turn.left KILLED-BY sched::poller_model::the_monitor_does_not_keep_the_last_sleeper_out
 // MUTANT: sched.poller.release KILLED-BY sched::poller_model::a_processor_given_up_leaves_a_sleeper_behind
+// MUTANT: sched.poller.leave KILLED-BY sched::poller_model::a_sleeper_that_wakes_for_nothing_sleeps_again
 // MUTANT: sched.poller.waker KILLED-BY sched::poller_model::a_waker_without_a_processor_answers_for_the_poller
 // MUTANT: parker.elsewhere KILLED-BY sched::poller_model::a_grant_reaches_a_machine_in_the_poller
 
 use super::idle::Idle;
+use super::timekeeper::Timekeeper;
 use crate::machine::parker::Parker;
 use crate::netpoll::turn::TurnWord;
 use crate::primitive::atomic::mutant;
+use crate::primitive::fence;
 use crate::primitive::model::{Shared, check};
+use crate::timer::Shelf;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
@@ -134,12 +138,17 @@ fn a_sleeper_that_wakes_for_nothing_sleeps_again() {
             // It woke, and gives the turn back; then it looks as at a deadline.
             if f.turn.try_sleep() {
                 f.turn.give();
+                if !mutant!("sched.poller.leave") {
+                    fence::full();
+                }
             }
             if f.has_work() && f.idle.claim().is_some() {
                 f.idle.force_searching();
                 return f.machine(true);
             }
-            let _asleep_elsewhere = !f.turn.try_sleep();
+            if f.idle.is_any_idle() {
+                let _asleep_elsewhere = !f.turn.try_sleep();
+            }
         },
         |f| f.release(),
     );
@@ -187,5 +196,35 @@ fn a_grant_reaches_a_machine_in_the_poller() {
         assert_eq!(message, Some(8));
         assert_eq!(processor.get(), 7);
         sender.join().expect("no panic");
+    });
+}
+
+/// A timer is armed that is earlier than what a machine is about to sleep by in the poller: it
+/// sleeps by the earlier one, or is rung.
+#[test]
+fn a_machine_in_the_poller_is_rung_for_an_earlier_timer() {
+    check(|| {
+        let shelf: Shelf<u32> = Shelf::new();
+        let _ = shelf.arm(100, 0);
+        let fixture = Arc::new((shelf, Timekeeper::new(), Parker::new(), AtomicBool::new(false)));
+        let machine = {
+            let fixture = Arc::clone(&fixture);
+            thread::spawn(move || {
+                let (shelf, timekeeper, parker, bell) = &*fixture;
+                let until = timekeeper.cover(|| shelf.next_deadline_ns());
+                let rung = parker.receive_elsewhere(|| {
+                    // By 50 it has woken by itself.
+                    while until != Some(50) && !bell.load(Ordering::Relaxed) {
+                        thread::yield_now();
+                    }
+                });
+                assert!(until == Some(50) || rung == Some(8), "asleep until {until:?}");
+            })
+        };
+        let (shelf, timekeeper, parker, bell) = &*fixture;
+        if shelf.arm(50, 0).earliest && timekeeper.must_wake(50) {
+            parker.send(8, || bell.store(true, Ordering::Relaxed));
+        }
+        machine.join().expect("no panic");
     });
 }
