@@ -72,6 +72,9 @@ fn turn(
     if searching && shared.idle.stop_searching() && shared.idle.is_any_idle() && shared.has_work() {
         shared.wake_one();
     }
+    if !entered.can_run(green) {
+        return Next::Run { searching: false };
+    }
     if entered.is_elsewhere(green) {
         hand_to_pinned(lasting, processor, green);
         return acquire(shared, machine);
