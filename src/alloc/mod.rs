@@ -12,7 +12,7 @@
 //! | `geometry` | pages, granules, windows, where a header lies |
 //! | `page_heap` | runs of pages, bitmaps with summaries, the scavenger's hand |
 //! | `span`, `kind`, `remote` | the header of a span, its free lists; frees by others |
-//! | `central` | abandoned spans with free blocks |
+//! | `central`, `lists` | abandoned spans with free blocks |
 //! | `cache`, `thread` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
 //! | `large`, `global` | blocks above 32 KiB; the four operations |
@@ -26,6 +26,7 @@ mod debug;
 mod geometry;
 #[cfg(all(not(loom), feature = "alloc-hardened"))]
 mod hardened;
+mod lists;
 mod remote;
 
 cfg_if::cfg_if! {

@@ -20,7 +20,7 @@
 use std::ffi::c_void;
 
 use super::cache::{Cache, DEAD_CACHE};
-use super::central::{self, Lists, STRIPES};
+use super::central::{self, STRIPES, Stripe};
 use super::class::Class;
 use super::page_heap::{HEAP, PageHeap};
 use super::scavenger;
@@ -205,7 +205,7 @@ struct Held {
     _heap: Guard<'static, PageHeap>,
     _scavenger: Guard<'static, scavenger::State>,
     _registry: Guard<'static, Registry>,
-    _central: [Guard<'static, Lists>; STRIPES],
+    _central: [Guard<'static, Stripe>; STRIPES],
     _orphans: Guard<'static, Orphans>,
 }
 
