@@ -13,7 +13,7 @@
 //! | `page_heap` | runs of pages, bitmaps with summaries, the scavenger's hand |
 //! | `span`, `kind`, `remote` | the header of a span, its free lists; frees by others |
 //! | `central`, `lists` | abandoned spans with free blocks |
-//! | `cache`, `thread` | the machine's cache; its life, fork |
+//! | `cache`, `thread`, `once` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
 //! | `large`, `global` | blocks above 32 KiB; the four operations |
 //! | `scavenger`, `stats` | memory goes back; what the heap holds |
@@ -27,6 +27,7 @@ mod geometry;
 #[cfg(all(not(loom), feature = "alloc-hardened"))]
 mod hardened;
 mod lists;
+mod once;
 mod remote;
 
 cfg_if::cfg_if! {
