@@ -35,8 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(address: &str, buffer_bytes: usize) -> Result<(), String> {
-    let listener =
-        TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let local = listener.local_addr().map_err(|error| error.to_string())?;
     println!("listening on {local}");
     loop {

@@ -84,8 +84,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(address: &str, root: Root, limits: Limits) -> Result<(), String> {
-    let listener =
-        TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let local = listener.local_addr().map_err(|error| error.to_string())?;
     let (server, listener) = (Arc::new(Server::default()), Arc::new(listener));
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])

@@ -185,7 +185,10 @@ fn unix_datagrams_wait_for_room() {
         one.send(b"pair").unwrap();
         let (bytes, address) = other.recv_from(&mut buffer).unwrap();
         assert_eq!((bytes, address.is_unnamed()), (4, true));
-        UnixDatagram::unbound().unwrap().send_to_addr(b"x", &receiver.local_addr().unwrap()).unwrap();
+        UnixDatagram::unbound()
+            .unwrap()
+            .send_to_addr(b"x", &receiver.local_addr().unwrap())
+            .unwrap();
         assert_eq!(receiver.recv(&mut buffer).unwrap(), 1);
     });
 }

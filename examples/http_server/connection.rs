@@ -131,7 +131,11 @@ impl Connection {
         loop {
             if let Some(head) = files::find(&buffer[checked..], b"\r\n\r\n") {
                 let bytes = checked + head + 4;
-                return if bytes > HEAD_BYTES_MAX { Head::Refused(431) } else { Head::Whole(bytes) };
+                return if bytes > HEAD_BYTES_MAX {
+                    Head::Refused(431)
+                } else {
+                    Head::Whole(bytes)
+                };
             }
             if buffer.len() > HEAD_BYTES_MAX {
                 return Head::Refused(431);

@@ -95,10 +95,8 @@ impl Root {
             return Answer::status(400);
         };
         match self.open(&below, path) {
-            Ok(Found::File(file, path)) => {
-                whole(file, &path, if_none_match, if_modified_since)
-                    .unwrap_or_else(|_| Answer::status(500))
-            }
+            Ok(Found::File(file, path)) => whole(file, &path, if_none_match, if_modified_since)
+                .unwrap_or_else(|_| Answer::status(500)),
             Ok(Found::Elsewhere(location)) => {
                 let mut answer = Answer::status(301);
                 answer.fields = format!("Location: {location}\r\n{}", answer.fields);
@@ -196,9 +194,10 @@ fn whole(
         (Some(tags), _) => {
             tags.split(',').map(str::trim).any(|t| t == "*" || t.trim_start_matches("W/") == tag)
         }
-        (None, Some(date)) => httpdate::parse_http_date(date)
-            .is_ok_and(|date| date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-                >= age.as_secs()),
+        (None, Some(date)) => httpdate::parse_http_date(date).is_ok_and(|date| {
+            date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+                >= age.as_secs()
+        }),
         (None, None) => false,
     };
     if is_known {
