@@ -4,7 +4,7 @@
 //! | field | who, when |
 //! |---|---|
 //! | `processors` | constant; each by its own table |
-//! | `idle`, `timekeeper`, `spares`, `monitor` | by their own protocols |
+//! | `idle`, `timekeeper`, `spares`, `stand_ins`, `monitor` | by their own protocols |
 //! | `injectors`, `timers`, `external` | anyone |
 //! | `poller` | made once, by whoever registers the first descriptor; then anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
@@ -14,6 +14,7 @@ use super::idle::Idle;
 use super::io::LazyPoller;
 use super::monitor::Watch;
 use super::spare::Spares;
+use super::stand_in::StandIns;
 use super::timekeeper::Timekeeper;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Token};
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) timekeeper: Timekeeper,
     pub(crate) poller: LazyPoller,
     pub(crate) spares: Spares,
+    pub(crate) stand_ins: StandIns,
     pub(crate) monitor: Watch,
     pub(crate) external: Counters,
     pub(crate) stack_size: StackSize,
@@ -84,6 +86,7 @@ impl Shared {
             timekeeper: Timekeeper::new(),
             poller: LazyPoller::new(),
             spares: Spares::new(),
+            stand_ins: StandIns::new(),
             monitor: Watch::new(),
             external: Counters::default(),
             stack_size,

@@ -38,6 +38,8 @@ pub enum Call {
     ShortReceive,
     /// Cuts a send to one byte; what it fails with is not looked at.
     ShortSend,
+    /// libc's memory for a block of thread-locals.
+    Block,
     /// `epoll_create1`, of a runtime's poller.
     EpollCreate,
     /// `epoll_ctl(EPOLL_CTL_ADD)`, of a descriptor at its first wait.
