@@ -10,6 +10,8 @@
 pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
+#[cfg(all(test, loom))]
+mod poller_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
