@@ -29,8 +29,8 @@ use names::{ALLOCATORS, CELLS};
 const CELL_MAX: Duration = Duration::from_secs(60);
 
 /// What one process said: processor time in ns per operation, RSS in KiB.
-#[derive(Clone, Copy)]
-pub struct Figures {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
     time_ns: f64,
     start_kib: f64,
     peak_kib: f64,
@@ -38,7 +38,7 @@ pub struct Figures {
 }
 
 /// The rounds of each number of threads, cell and allocator.
-pub type Results = BTreeMap<(String, String, String), Vec<Figures>>;
+pub(crate) type Results = BTreeMap<(String, String, String), Vec<Figures>>;
 
 struct Options {
     is_continued: bool,

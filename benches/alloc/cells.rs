@@ -15,10 +15,10 @@ use super::ALLOCATOR;
 mod more;
 
 /// A workload.
-pub type Cell = fn(usize) -> u64;
+pub(crate) type Cell = fn(usize) -> u64;
 
 /// All workloads by name.
-pub const CELLS: &[(&str, Cell)] = &[
+pub(crate) const CELLS: &[(&str, Cell)] = &[
     ("pair", pair),
     ("batch", batch),
     ("random", random),
@@ -40,17 +40,17 @@ pub const CELLS: &[(&str, Cell)] = &[
 ];
 
 /// xorshift64.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A stream of its own for each seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     /// A number below `n`.
     #[inline(always)]
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -76,7 +76,7 @@ impl Raw {
     }
 
     /// Writes to each page of the block, as its user would.
-    pub fn touched(self) -> Self {
+    pub(crate) fn touched(self) -> Self {
         for at in (0..self.1 as usize).step_by(4096) {
             // SAFETY: inside the block.
             unsafe { self.0.add(at).write(1) };

@@ -10,7 +10,7 @@ use super::{Random, Raw, on_threads};
 ///
 /// An allocator with a heap per thread has one per green thread here, unless it is wrapped in
 /// `OnMachine`, which these programs do not do: it would change their other cells.
-pub fn migrate(processors: usize) -> u64 {
+pub(crate) fn migrate(processors: usize) -> u64 {
     const GREEN_THREADS: u64 = 200;
     const ROUNDS: u64 = 300;
     const BATCH: u64 = 32;
@@ -43,7 +43,7 @@ pub fn migrate(processors: usize) -> u64 {
 }
 
 /// 350 MB of blocks of all sizes, then all are freed: the question is what is kept 1.5 s later.
-pub fn freed(threads: usize) -> u64 {
+pub(crate) fn freed(threads: usize) -> u64 {
     on_threads(threads, move |index| {
         let mut random = Random::new(index as u64 + 51);
         let (mut bytes, mut blocks) = (0, Vec::new());

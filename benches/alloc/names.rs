@@ -2,11 +2,11 @@
 
 /// The allocators, each a program `benches/alloc_<name>.rs`; the last one is no allocator but the
 /// sum of what is live.
-pub const ALLOCATORS: &[&str] =
+pub(crate) const ALLOCATORS: &[&str] =
     &["gthread", "mimalloc", "rpmalloc", "snmalloc", "jemalloc", "system", "live"];
 
 /// The workloads of `cells.rs`.
-pub const CELLS: &[&str] = &[
+pub(crate) const CELLS: &[&str] = &[
     "pair",
     "batch",
     "random",

@@ -20,7 +20,8 @@ enum What {
 }
 
 /// One figure for each thread count, cell and allocator.
-pub struct Report {
+#[derive(Debug)]
+pub(crate) struct Report {
     results: Results,
     threads: Vec<String>,
 }
@@ -31,7 +32,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 impl Report {
-    pub fn new(results: Results) -> Self {
+    pub(crate) fn new(results: Results) -> Self {
         let mut threads: Vec<String> = results.keys().map(|key| key.0.clone()).collect();
         threads.dedup();
         Self { results, threads }
@@ -66,7 +67,7 @@ impl Report {
     }
 
     /// A table per number of threads: every cell, and the means in the last row.
-    pub fn cells(&self) -> String {
+    pub(crate) fn cells(&self) -> String {
         let mut text = String::new();
         for threads in &self.threads {
             let _ = writeln!(
@@ -109,7 +110,7 @@ impl Report {
     }
 
     /// The means alone, and what is kept of 350 MB.
-    pub fn means(&self) -> String {
+    pub(crate) fn means(&self) -> String {
         let last = self.threads.last().map_or("2", String::as_str);
         let heads = ["time", "peak RSS", "RSS 1.5 s after"]
             .iter()
@@ -176,7 +177,7 @@ impl Report {
     }
 
     /// Writes the tables, the picture, and the means into the README.
-    pub fn write(&self, root: &Path) -> Result<(), String> {
+    pub(crate) fn write(&self, root: &Path) -> Result<(), String> {
         let machine = machine();
         let results = root.join("benches/results");
         let text = format!(
