@@ -20,10 +20,10 @@ use super::span::{Owned, Span};
 use super::thread;
 
 /// The bytes that may stay resident in empty current spans of all caches together …
-const KEPT_BYTES_ALL: usize = 2 << 20;
+const KEPT_BYTES_ALL: usize = 1 << 20;
 
 /// … but each cache may keep so much, however many there are,
-const KEPT_BYTES_MIN: usize = 16 << 10;
+const KEPT_BYTES_MIN: usize = 4 << 10;
 
 /// and no more than this, however few.
 const KEPT_BYTES_MAX: usize = 1 << 20;
