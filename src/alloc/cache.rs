@@ -28,6 +28,10 @@ const KEPT_BYTES_MIN: usize = 4 << 10;
 /// and no more than this, however few.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
+/// A class whose current span went back so often since the last reap keeps it whatever the bound:
+/// a program that allocates and frees one block in turn would go through the page heap each time.
+const RETURNS_MAX: u8 = 3;
+
 /// After so many slow calls the empty current spans go back.
 const SLOW_CALLS_PER_REAP: u32 = 64;
 
@@ -68,6 +72,8 @@ struct Bin {
     partial: Cell<Option<&'static Span>>,
     /// Partial spans adopted from other caches.
     adopted: Cell<u32>,
+    /// How often the current span went back empty since the last reap.
+    returns: Cell<u8>,
     /// Spans that had nothing free when they were left, the last one first.
     resting: [Cell<Option<&'static Span>>; RESTING],
 }
@@ -106,6 +112,7 @@ impl Cache {
                     current: Cell::new(no_span()),
                     partial: Cell::new(None),
                     adopted: Cell::new(0),
+                    returns: Cell::new(0),
                     resting: [const { Cell::new(None) }; RESTING],
                 }
             }; COUNT],
@@ -319,6 +326,9 @@ impl Cache {
     /// Returns empty current spans, and of `class` the spans that others have emptied.
     fn reap(&self, class: Class) {
         self.reap_retired();
+        for bin in &self.bins {
+            bin.returns.set(0);
+        }
         let mut at = self.bins[class.index()].partial.get();
         for _ in 0..REAP_SPANS {
             let Some(span) = at else { break };
@@ -362,11 +372,13 @@ impl Cache {
         if std::ptr::eq(current.span(), span.span()) {
             let share = KEPT_BYTES_ALL / thread::live_caches().max(1);
             let most = share.clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
-            if self.kept_bytes() + span.kept_bytes() <= most {
+            let returns = &self.bins[class.index()].returns;
+            if returns.get() >= RETURNS_MAX || self.kept_bytes() + span.kept_bytes() <= most {
                 span.retired().set(true);
                 self.retired.set(self.retired.get() | 1 << class.index());
                 return;
             }
+            returns.set(returns.get() + 1);
             self.set_current(class, no_span());
         } else if !self.unrest(class, span) {
             self.unlink_partial(class, span);

@@ -33,6 +33,10 @@ const PEAKS: usize = 5;
 /// Nanoseconds from tick to tick.
 pub(crate) const TICK_NS: u64 = 125_000_000;
 
+/// Nanoseconds to the next tick when the budget is spent and there is more to do: an idle program
+/// wakes no more than twice a second for it.
+const SPENT_NS: u64 = 500_000_000;
+
 /// The same for a thread of our own when the last tick has left nothing to do.
 const QUIET_NS: u64 = 500_000_000;
 
@@ -191,10 +195,15 @@ pub(crate) fn tick() -> u64 {
         WORKED_NS.fetch_add(ended - begun, Ordering::Relaxed);
         begun = ended;
     }
+    let is_spent = state.credit_ns == 0;
     drop(state);
     let left = HEAP.lock().counters();
     let is_left = left.free_dirty_pages > goal_pages(left.used_pages, left.used_pages, limit);
-    if is_left { TICK_NS } else { u64::MAX }
+    match (is_left, is_spent) {
+        (false, _) => u64::MAX,
+        (true, false) => TICK_NS,
+        (true, true) => SPENT_NS,
+    }
 }
 
 /// Gives every free page back at once; returns their number.
