@@ -173,7 +173,7 @@ fn run_step(heap: &mut PageHeap, naive: &mut Naive, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn any_trace_agrees_with_a_naive_heap(steps in prop::collection::vec(step(), 1..400)) {
