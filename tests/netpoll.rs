@@ -272,6 +272,8 @@ fn the_child_of_a_fork_waits_by_itself() {
                     let mut buffer = [0; 8];
                     let done =
                         childs.read_exact(&mut buffer).is_ok() && childs.write_all(&buffer).is_ok();
+                    // What is dropped here is still registered for the parent.
+                    drop((mine, parents, childs));
                     // SAFETY: ends the child without the parent's destructors.
                     unsafe { libc::_exit(if done { 0 } else { 1 }) }
                 }
