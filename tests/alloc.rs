@@ -186,6 +186,37 @@ fn random_traces_that_free_each_others_blocks() {
     }
 }
 
+/// Blocks change hands by nothing but atomics, which a sanitizer sees even where `std` is not
+/// instrumented: this is the test that ThreadSanitizer runs with the allocator installed.
+#[test]
+fn threads_exchange_blocks_by_atomics() {
+    use std::sync::atomic::{AtomicPtr, Ordering};
+    static SLOTS: [AtomicPtr<Vec<u8>>; 64] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 64];
+    fn end(text: *mut Vec<u8>) {
+        if !text.is_null() {
+            // SAFETY: it came from `Box::into_raw`, and a swap took it out.
+            let text = unsafe { Box::from_raw(text) };
+            assert!(text.iter().all(|&byte| byte == text[0]));
+        }
+    }
+    let run = |stream: u64| {
+        let mut random = Random::new(stream);
+        for round in 0..10_000 {
+            let mut text = Box::new(vec![stream as u8; 1 + random.below(500)]);
+            if round % 100 == 0 {
+                text.resize(1 + random.below(200_000), stream as u8);
+            }
+            let slot = &SLOTS[random.below(SLOTS.len())];
+            end(slot.swap(Box::into_raw(text), Ordering::AcqRel));
+        }
+    };
+    for round in 0..3 {
+        let threads: Vec<_> = (0..4).map(|n| thread::spawn(move || run(n + round * 4))).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    }
+    SLOTS.iter().for_each(|slot| end(slot.swap(std::ptr::null_mut(), Ordering::AcqRel)));
+}
+
 #[test]
 fn every_small_size_and_power_of_two_alignment() {
     for shift in 0..=16 {

@@ -119,6 +119,13 @@ impl Span {
         self.owner.load(Ordering::Relaxed) == cache
     }
 
+    /// Writes the owner, by the owner: the address of the caller's cache, or 0 before the span is
+    /// given up.
+    pub(crate) fn set_owner(&self, cache: usize) {
+        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
+        self.owner.store(cache, Ordering::Relaxed);
+    }
+
     /// What the granule is used for.
     pub(crate) fn kind(&self) -> Kind {
         // ORDERING: Relaxed; a holder of a block got it after the write; others count only.
@@ -262,7 +269,7 @@ impl Owned {
         self.0.remote.reset_owned();
         self.0.set_kind(Kind::Small(class));
         #[cfg(feature = "alloc-debug")]
-        super::debug::span_created(self.0.address());
+        super::debug::span_created(self.0.address(), class.span_granules());
         for back in 1..class.span_granules() {
             // SAFETY: the run has this many granules, all in one window.
             let interior = unsafe { Span::of(self.0.address() + back * GRANULE) };
@@ -270,12 +277,6 @@ impl Owned {
             interior.owner.store(0, Ordering::Relaxed);
             interior.set_kind(Kind::Interior(back));
         }
-    }
-
-    /// Writes the owner: the address of the caller's cache, or 0 before the span is given up.
-    pub(crate) fn set_owner(self, cache: usize) {
-        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
-        self.0.owner.store(cache, Ordering::Relaxed);
     }
 
     /// Takes a block off `free`.
