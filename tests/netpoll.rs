@@ -1,13 +1,17 @@
 //! The netpoller under what is hard on it: numbers used again, ten thousand waiters, signals,
 //! hogs, calls that block, runtimes that end, forks; and what it leaves behind.
-#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that unwraps fails, and says where"
+)]
 
 mod common;
 mod net_support;
 
 use common::{Random, assert_passed, in_child, is_child, on_each_carrier, runtime, watch};
 use gthread::net::UnixStream;
-use net_support::{descriptors, eventually, let_others_wait};
+use net_support::{eventually, let_others_wait};
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -352,6 +356,11 @@ fn a_runtime_without_input_and_output_has_no_poller() {
         assert!(during <= before + 2 + 4, "{before} descriptors before, {during} during");
         assert!(!has_epoll());
     });
+}
+
+/// How many descriptors this process has open.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Whether this process has an epoll instance.
