@@ -10,6 +10,7 @@ pub(crate) mod skynet;
 pub(crate) mod sleepers;
 pub(crate) mod spawn;
 pub(crate) mod switch;
+pub(crate) mod sync;
 mod ticker;
 pub(crate) mod timers;
 pub(crate) mod yielding;

@@ -210,6 +210,15 @@ impl Span {
         unsafe { Block::set_free(block.cast(), self.key.get(), next) };
     }
 
+    /// Takes back what [`Span::link`] has written into a block that came on no list.
+    ///
+    /// # Safety
+    /// - As [`Span::link`].
+    pub(crate) unsafe fn unlink(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's clause.
+        unsafe { Block::unset_free(block.cast()) };
+    }
+
     /// Aborts if the block is free already, as far as it shows: hardened builds look.
     ///
     /// # Safety
@@ -217,7 +226,7 @@ impl Span {
     #[inline(always)]
     pub(crate) unsafe fn check_out(&self, block: NonNull<u8>) {
         // SAFETY: the caller's clause.
-        unsafe { Block::check_out(block.cast()) };
+        unsafe { Block::check_out(block.cast(), self.key.get()) };
     }
 }
 
@@ -409,10 +418,10 @@ impl Owned {
             return false;
         }
         let start = self.0.address() + first as usize * bytes as usize;
-        let (key, order) = (self.0.key.get(), Order::new(count as usize));
+        let (key, mut order) = (self.0.key.get(), Order::new(count as usize));
         let mut next = null_mut();
-        for index in (0..count as usize).rev() {
-            let block = (start + order.at(index) * bytes as usize) as *mut Block;
+        for _ in 0..count {
+            let block = (start + order.next_position() * bytes as usize) as *mut Block;
             // SAFETY: a block of the span is not at address 0.
             let place = unsafe { NonNull::new_unchecked(block) };
             // SAFETY: inside the span's run, not cut before, so known to nobody.
