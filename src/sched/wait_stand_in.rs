@@ -6,8 +6,10 @@
 
 use crate::green::Reason;
 use crate::green::wait::{Claim, Outcome, Sequence, WaitWord};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use std::cell::RefCell;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// The wait word of one wait, and who waits.
 struct Baton {
@@ -28,6 +30,11 @@ unsafe impl Send for Token {}
 unsafe impl Sync for Token {}
 
 impl Token {
+    /// As the real one.
+    pub(crate) fn is_same_wait(self, other: Self) -> bool {
+        (self.baton, self.sequence) == (other.baton, other.sequence)
+    }
+
     fn baton(&self) -> &Baton {
         // SAFETY: boxed in `WAITS` until the model's next iteration begins.
         unsafe { self.baton.as_ref() }
@@ -41,6 +48,19 @@ struct Waits {
     #[allow(clippy::vec_box, reason = "the addresses must not change")]
     batons: Vec<Box<Baton>>,
     alarms: Vec<(u64, Token)>,
+    /// The latest time a model has let come.
+    now_ns: u64,
+    /// What orders the making of an alarm before the passing of its deadline, for loom to see.
+    order: Option<Arc<AtomicUsize>>,
+}
+
+/// Orders the caller behind whoever called this before, in the order of the calls.
+fn order() {
+    let order = WAITS.with_borrow(|waits| waits.order.clone());
+    if let Some(order) = order {
+        // ORDERING: AcqRel, on both sides; the alarm lock of the real scheduler.
+        order.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 std::thread_local! {
@@ -50,7 +70,7 @@ std::thread_local! {
 
 /// Forgets the waits of the last iteration: the first step of every model.
 pub(crate) fn forget_model() {
-    WAITS.take();
+    WAITS.set(Waits { order: Some(Arc::new(AtomicUsize::new(0))), ..Waits::default() });
 }
 
 /// As the real one; see the module for deadlines.
@@ -70,7 +90,14 @@ pub(crate) fn wait(
         return Outcome::Woken;
     }
     if let Some(deadline_ns) = deadline_ns {
-        WAITS.with_borrow_mut(|waits| waits.alarms.push((deadline_ns, token)));
+        order();
+        let now_ns = WAITS.with_borrow_mut(|waits| {
+            waits.alarms.push((deadline_ns, token));
+            waits.now_ns
+        });
+        if deadline_ns <= now_ns {
+            let _late = wake(token, Outcome::Deadline);
+        }
     }
     let _committed = word.commit_asleep();
     loop {
@@ -83,17 +110,42 @@ pub(crate) fn wait(
 
 /// As the real one.
 pub(crate) fn wake(token: Token, outcome: Outcome) -> bool {
-    match token.baton().word.claim(token.sequence, outcome) {
-        Claim::Lost => return false,
-        Claim::Early => {}
-        Claim::Wake | Claim::Resume => token.baton().thread.unpark(),
-    }
-    true
+    claim(token, outcome).map(Claimed::resume).is_some()
 }
 
-/// Lets the deadlines up to `now_ns` pass that have been announced until now.
+/// As the real one.
+pub(crate) fn claim(token: Token, outcome: Outcome) -> Option<Claimed> {
+    match token.baton().word.claim(token.sequence, outcome) {
+        Claim::Lost => None,
+        claim => Some(Claimed { token, claim }),
+    }
+}
+
+/// As the real one.
+#[derive(Debug)]
+#[must_use = "the thread waits until it is resumed"]
+pub(crate) struct Claimed {
+    token: Token,
+    claim: Claim,
+}
+
+impl Claimed {
+    /// As the real one.
+    pub(crate) fn resume(self) {
+        match self.claim {
+            Claim::Lost | Claim::Early => {}
+            Claim::Wake | Claim::Resume => self.token.baton().thread.unpark(),
+        }
+    }
+}
+
+/// Lets the deadlines up to `now_ns` pass: those of waits that go on, and of waits to come.
 pub(crate) fn expire(now_ns: u64) {
-    let alarms = WAITS.with_borrow(|waits| waits.alarms.clone());
+    order();
+    let alarms = WAITS.with_borrow_mut(|waits| {
+        waits.now_ns = waits.now_ns.max(now_ns);
+        waits.alarms.clone()
+    });
     for (deadline_ns, token) in alarms {
         if deadline_ns <= now_ns {
             let _late = wake(token, Outcome::Deadline);
