@@ -226,7 +226,8 @@ fn spawning_without_end_holds_nobody_up() {
             let seen = stop.clone();
             fn again(stop: Arc<AtomicBool>) {
                 if !stop.load(Ordering::Acquire) {
-                    drop(gthread::spawn(move || again(stop)));
+                    // Refused, if the runtime has begun to end meanwhile.
+                    drop(gthread::Builder::new().spawn(move || again(stop)));
                 }
             }
             again(seen);

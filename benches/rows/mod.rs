@@ -10,4 +10,5 @@ pub(crate) mod sleepers;
 pub(crate) mod spawn;
 pub(crate) mod switch;
 mod ticker;
+pub(crate) mod timers;
 pub(crate) mod yielding;

@@ -31,6 +31,7 @@ const GROUPS: &[&[Row]] = &[
     rows::parked_memory::ROWS,
     rows::handoff::ROWS,
     rows::sleepers::ROWS,
+    rows::timers::ROWS,
     rows::idle::ROWS,
 ];
 

@@ -10,9 +10,10 @@
 
 use super::class::{COUNT, Class};
 use super::geometry::{GRANULE, GRANULE_PAGES, PAGE};
+use super::kind::Kind;
 use super::page_heap::{self, HEAP};
 use super::remote::Listing;
-use super::span::{Kind, Owned, Span};
+use super::span::{Owned, Span};
 use crate::primitive::lock::{Guard, Lock, Rank};
 
 /// Locks; a class has the one of its index modulo this.

@@ -133,8 +133,8 @@ pub(crate) fn prime() {
 /// The word holds 0: nobody yet, 1: somebody makes it, 2: there is none, else the key plus 3.
 fn key() -> Option<thread_end::Key> {
     static KEY: AtomicU32 = AtomicU32::new(0);
-    // ORDERING: Relaxed; the key is a number, and only its maker allocates meanwhile.
-    let seen = KEY.load(Ordering::Relaxed);
+    // ORDERING: Acquire; pairs with the Release below: receives the secret of hardened builds.
+    let seen = KEY.load(Ordering::Acquire);
     if seen >= 2 {
         return seen.checked_sub(3);
     }
@@ -148,11 +148,13 @@ fn key() -> Option<thread_end::Key> {
         }
         return key();
     }
+    #[cfg(feature = "alloc-hardened")]
+    super::hardened::start();
     scavenger::limit_from_environment();
     thread_end::at_fork(fork_prepare, fork_done, fork_done);
     let key = thread_end::key(end);
-    // ORDERING: Relaxed; as above.
-    KEY.store(key.map_or(2, |key| key + 3), Ordering::Relaxed);
+    // ORDERING: Release; pairs with the Acquire above: publishes the secret of hardened builds.
+    KEY.store(key.map_or(2, |key| key + 3), Ordering::Release);
     key
 }
 

@@ -197,4 +197,16 @@ impl<T> Packet<T> {
         // SAFETY: valid for a `T`, which may be uninitialised; not written by the caller's clause.
         self.value.with(|place| unsafe { place.read() })
     }
+
+    /// Moves the value out.
+    ///
+    /// # Safety
+    /// - As [`Packet::copy`]; there is a value, and nobody else takes it.
+    #[inline(always)]
+    pub(crate) unsafe fn move_out(&self) -> T {
+        // SAFETY: the caller's clause.
+        let value = unsafe { self.copy() };
+        // SAFETY: the caller's clause: there is a value.
+        unsafe { value.assume_init() }
+    }
 }

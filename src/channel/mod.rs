@@ -68,6 +68,8 @@ cfg_if::cfg_if! {
         pub use receiver::Receiver;
         pub use select::dynamic::{Select, SelectedOperation};
         pub use sender::Sender;
+        #[doc(hidden)]
+        pub use select::macros::__gthread_select;
         #[doc(no_inline)]
         pub use select::macros::{select, select_biased};
     }

@@ -1,9 +1,15 @@
 //! The public face: runtimes, green threads, handles, scopes.
 //!
 //! Everything here is thin: it turns the types and errors of `std::thread` into calls of `sched`.
+//!
+//! `errno` after an operation that succeeds is what it was before (`tests/errno.rs`), as far as this
+//! crate's own calls go: a large closure is boxed by the user's allocator, and a green thread that
+//! is an OS thread is started by libc. `std` promises nothing of the kind.
 
 mod builder;
 mod error;
+#[cfg(test)]
+mod io_tests;
 mod join;
 mod processors;
 mod scope;
@@ -12,6 +18,7 @@ mod thread;
 
 pub use crate::green::ThreadId;
 pub use crate::inspect::Survivor;
+pub use crate::time::{sleep, sleep_until};
 pub use builder::RuntimeBuilder;
 pub use error::{BuildError, BuildErrorKind};
 pub use join::JoinHandle;
@@ -19,8 +26,7 @@ pub use processors::available_parallelism;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::{Builder, spawn};
 pub use thread::{
-    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, sleep, sleep_until,
-    yield_now,
+    Pinned, Thread, blocking, current, park, park_timeout, pin_to_machine, yield_now,
 };
 
 use crate::sched::Shared;
@@ -113,10 +119,11 @@ impl Runtime {
     }
 
     /// As [`shutdown`](Runtime::shutdown), but waits at most `timeout`; returns the green threads
-    /// that have not finished by then. They go on.
+    /// that have not finished by then. They go on. Inside a
+    /// [`time::timeout`](crate::time::timeout) the wait ends at the earlier of the two.
     pub fn shutdown_timeout(&self, timeout: Duration) -> Vec<Survivor> {
         self.shared.close();
-        let deadline_ns = clock::now_ns().saturating_add(thread::nanoseconds(timeout));
+        let deadline_ns = crate::sched::earlier_deadline_ns(clock::deadline_after(timeout));
         let can_wait = !self.is_inside() && !crate::sched::fork::in_child();
         if can_wait && self.shared.drain(Some(deadline_ns)) {
             return Vec::new();
@@ -153,7 +160,7 @@ impl Drop for Runtime {
             return;
         }
         self.shared.stop(self.monitor.take());
-        if crate::sched::is_last_runtime(&self.shared) {
+        if crate::sched::deregister(&self.shared) {
             // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
             crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
         }

@@ -8,7 +8,7 @@ use crate::sys::clock;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A handle of a thread: a green thread, or an OS thread that uses this crate.
 ///
@@ -102,22 +102,6 @@ pub fn yield_now() {
     sched::yield_now();
 }
 
-/// Blocks the running thread, green or not, for at least `duration`; never less.
-///
-/// The deadline is kept in nanoseconds; how late it is depends on what else runs. A duration too
-/// long to add to the clock (584 years) sleeps for ever. Zero yields.
-pub fn sleep(duration: Duration) {
-    if duration.is_zero() {
-        return sched::yield_now();
-    }
-    sched::sleep_until(clock::now_ns().saturating_add(nanoseconds(duration)));
-}
-
-/// Blocks the running thread, green or not, until `deadline`; yields if it has passed.
-pub fn sleep_until(deadline: Instant) {
-    sleep(deadline.saturating_duration_since(Instant::now()));
-}
-
 /// Blocks the running thread, green or not, until it is given a token by [`Thread::unpark`].
 ///
 /// Takes the token. Unlike `std::thread::park` it does not return spuriously, but callers should
@@ -126,9 +110,10 @@ pub fn park() {
     park_until(None);
 }
 
-/// As [`park`], for at most `timeout`.
+/// As [`park`], for at most `timeout`; inside a [`time::timeout`](crate::time::timeout) until the
+/// earlier of the two.
 pub fn park_timeout(timeout: Duration) {
-    park_until(Some(clock::now_ns().saturating_add(nanoseconds(timeout))));
+    park_until(Some(sched::earlier_deadline_ns(clock::deadline_after(timeout))));
 }
 
 fn park_until(deadline_ns: Option<u64>) {
@@ -156,14 +141,14 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
 
 /// Ties the running green thread to the OS thread it is on, as long as the guard lives.
 ///
-/// For values that belong to the kernel thread: a signal mask, a namespace, a GL context, an
-/// io_uring with a single issuer. Nests. While tied, parking and waking cost a hand-over between
+/// For values that belong to the kernel thread: a namespace, a scheduling class, a GL context, an
+/// io_uring with a single issuer. (For a signal mask it happens by itself: a green thread whose mask
+/// differs from the one it began with is tied until it has put that back.) Nests. While tied, parking and waking cost a hand-over between
 /// OS threads. On an OS thread the guard does nothing.
 ///
-/// When the last guard is dropped, and when a green thread that was spawned
-/// [pinned](crate::Builder::pinned) ends, the OS thread gets its first signal mask back and goes
-/// to others. Whatever else was changed about it (priority, CPUs, namespaces) is for the caller to
-/// put back.
+/// When the last guard is dropped, and when a green thread that is tied ends, the OS thread gets its
+/// first signal mask back and goes to others. Whatever else was changed about it (priority, CPUs,
+/// namespaces) is for the caller to put back.
 ///
 /// The guard stays with its green thread:
 /// ```compile_fail,E0277
@@ -188,9 +173,4 @@ impl Drop for Pinned {
             sched::unpin();
         }
     }
-}
-
-/// A duration in nanoseconds, at most `u64::MAX`.
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

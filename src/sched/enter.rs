@@ -5,6 +5,7 @@
 //! token never lives across a switch: [`Entered::switch_away`] consumes it and gives back one for
 //! the machine the green thread finds itself on.
 
+use super::idle::Holding;
 use super::shared::Shared;
 use crate::green::{Green, Kind, Phase, Token};
 use crate::machine::Machine;
@@ -108,12 +109,12 @@ impl<'a> Entered<'a> {
     pub(crate) fn ready(&self, green: NonNull<Green>) {
         // SAFETY: the caller owns the right to run it.
         unsafe { green.as_ref() }.set_phase(Phase::Runnable);
-        let Some(processor) = self.processor else {
+        let Some((processor, holding)) = self.held() else {
             return self.shared.inject(Line::Ready, green);
         };
         let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
         if let Some(displaced) = displaced {
-            self.queue(processor, Line::Ready, displaced);
+            self.queue(processor, holding, Line::Ready, displaced);
         }
     }
 
@@ -136,14 +137,26 @@ impl<'a> Entered<'a> {
     /// Queues a green thread of the given kind.
     #[inline(always)]
     pub(crate) fn submit(&self, line: Line, green: NonNull<Green>) {
-        match self.processor {
-            Some(processor) => self.queue(processor, line, Runnable(green)),
+        match self.held() {
+            Some((processor, holding)) => self.queue(processor, holding, line, Runnable(green)),
             None => self.shared.inject(line, green),
         }
     }
 
+    /// The processor this token holds, and the word for it that others ask for.
     #[inline(always)]
-    fn queue(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
+    fn held(&self) -> Option<(&'static Processor, Holding<'_>)> {
+        self.processor.map(|processor| (processor, Holding::witness()))
+    }
+
+    #[inline(always)]
+    fn queue(
+        &self,
+        processor: &Processor,
+        holding: Holding<'_>,
+        line: Line,
+        green: Runnable<Green>,
+    ) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
         // The newest of the fresh goes first anyway.
         let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {
@@ -154,7 +167,7 @@ impl<'a> Entered<'a> {
         if let Err(green) = queued {
             self.shared.injectors.push(line, green);
         }
-        if self.shared.idle.should_wake() {
+        if self.shared.idle.should_wake(holding) {
             self.shared.wake_one();
         }
     }

@@ -13,6 +13,8 @@ mod idle_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
+#[cfg(all(test, loom))]
+mod timeout_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
@@ -20,6 +22,7 @@ cfg_if::cfg_if! {
         mod enter;
         mod find;
         pub(crate) mod fork;
+        pub(crate) mod io;
         pub(crate) mod monitor;
         mod registry;
         mod report;
@@ -27,6 +30,7 @@ cfg_if::cfg_if! {
         pub(crate) mod shared;
         mod shutdown;
         mod spare;
+        mod stand_in;
         pub(crate) mod spawn;
         mod suspect;
         mod switch;
@@ -34,12 +38,12 @@ cfg_if::cfg_if! {
         mod wait;
         mod yielding;
 
-        pub(crate) use blocking::{blocking, pin, unpin};
+        pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
-        pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
-        pub(crate) use registry::{is_last_runtime, register, runtimes};
+        pub(crate) use spawn::cancel_unstarted;
+        pub(crate) use registry::{deregister, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
-        pub(crate) use timeout::{deadline_ns, with_deadline};
+        pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
         pub(crate) use crate::green::Token;
         pub(crate) use wait::{
             Claimed, claim, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,

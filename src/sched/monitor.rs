@@ -26,10 +26,13 @@
 
 use super::shared::Shared;
 use super::suspect::Suspects;
+use crate::green::Phase;
+use crate::green::wait::{Claim, Outcome};
 use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::fence;
 use crate::processor::Processor;
+use crate::processor::run_queue::Line;
 use crate::sys::clock::now_ns;
 use crate::sys::futex;
 use std::sync::Arc;
@@ -203,6 +206,9 @@ impl Monitor<'_> {
         if !wanted.is_empty() {
             findings.blocked = self.take(&wanted);
         }
+        if findings.busy {
+            self.shared.ask_poller_for_all(now_ns);
+        }
         self.wake_for_leftovers(now_ns);
         if now_ns - self.aged_ns >= AGE_NS {
             self.aged_ns = now_ns;
@@ -233,6 +239,7 @@ impl Monitor<'_> {
             return None;
         }
         findings.suspects = true;
+        self.fire(processor, now_ns);
         let age_ns = now_ns - seen.since_ns;
         // SAFETY: machines live as long as their runtime (Inv. MachineStable).
         let machine = unsafe { &*holder };
@@ -242,6 +249,19 @@ impl Monitor<'_> {
         }
         let slice_ns = if waiting >= LONG_QUEUE { SLICE_LONG_QUEUE_NS } else { SLICE_NS };
         (age_ns >= slice_ns).then_some(false)
+    }
+
+    /// Fires the due timers of a processor whose holder has been in one turn since the last tick:
+    /// others take those whom they wake before this turn ends.
+    fn fire(&self, processor: &Processor, now_ns: u64) {
+        processor.timers.expire(now_ns, |token| {
+            self.shared.external.timers.add_shared(1);
+            if token.claim(Outcome::Deadline) == Claim::Resume {
+                // SAFETY: claimed, so it has not finished, and it is ours to queue.
+                unsafe { token.green.as_ref() }.set_phase(Phase::Runnable);
+                self.shared.inject(Line::Urgent, token.green);
+            }
+        });
     }
 
     /// How many green threads wait for this processor, as far as can be seen.

@@ -22,6 +22,11 @@ pub(crate) fn with_deadline<R>(deadline_ns: u64, f: impl FnOnce() -> R) -> R {
     value
 }
 
+/// The deadline of a wait that has `own_ns` for its own: that, or the inherited one if it is earlier.
+pub(crate) fn earlier_deadline_ns(own_ns: u64) -> u64 {
+    deadline_ns().map_or(own_ns, |inherited_ns| inherited_ns.min(own_ns))
+}
+
 /// The deadline of the innermost `time::timeout` around the running thread, in nanoseconds of the
 /// monotonic clock.
 pub(crate) fn deadline_ns() -> Option<u64> {

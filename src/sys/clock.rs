@@ -8,6 +8,13 @@ pub(crate) fn now_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// The deadline of a wait of `duration` that begins now; `u64::MAX`, which never comes, for a
+/// duration too long to add (584 years).
+pub(crate) fn deadline_after(duration: std::time::Duration) -> u64 {
+    let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    now_ns().saturating_add(duration_ns)
+}
+
 /// An absolute `CLOCK_MONOTONIC` time as a `timespec`.
 pub(crate) fn timespec(ns: u64) -> libc::timespec {
     libc::timespec {

@@ -438,7 +438,7 @@ impl<T> Drop for Array<T> {
             // ORDERING: Relaxed; `&mut self`: nobody else is left.
             if slot.stamp.load(Ordering::Relaxed) == head + 1 {
                 // SAFETY: the stamp says that the slot holds a message nobody has taken.
-                slot.value.with_mut(|place| unsafe { (*place).assume_init_drop() });
+                slot.value.with_mut(|place| unsafe { place.cast::<T>().drop_in_place() });
             }
             head = self.next(head);
         }

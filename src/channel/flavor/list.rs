@@ -27,6 +27,7 @@
 //! Source: crossbeam-channel's list of blocks. The count of taken slots is ours, in place of three
 //! flags in each slot: a store and an addition instead of two read-modify-writes.
 
+use super::block::{Block, LAP, MARK, Reserved, SLOTS, STEP, VOID, WRITTEN, lap, offset};
 use crate::channel::clock;
 use crate::channel::error::{RecvTimeoutError, TryRecvError};
 use crate::channel::padded::CachePadded;
@@ -35,26 +36,10 @@ use crate::channel::snooze::Snooze;
 use crate::channel::waiters::{Role, WaitQueue, Waiter, Withdrawn};
 use crate::green::Reason;
 use crate::green::wait::Outcome;
-use crate::primitive::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, ord};
-use crate::primitive::cell::UnsafeCell;
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, ord};
 use crate::sched::Token;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-
-/// Slots of a block.
-const SLOTS: u64 = if cfg!(loom) { 2 } else { 31 };
-/// Steps of an index from block to block.
-const LAP: u64 = SLOTS + 1;
-/// One step.
-const STEP: u64 = 2;
-/// In `tail`: disconnected. In `head`: the tail is in a later block.
-const MARK: u64 = 1;
-
-/// The states of a slot.
-const EMPTY: u32 = 0;
-const WRITTEN: u32 = 1;
-/// The sender has given up.
-const VOID: u32 = 2;
 
 /// The channel; see the module.
 #[derive(Debug)]
@@ -69,109 +54,6 @@ pub(crate) struct List<T> {
 struct Place<T> {
     index: AtomicU64,
     block: AtomicPtr<Block<T>>,
-}
-
-#[derive(Debug)]
-struct Block<T> {
-    next: AtomicPtr<Self>,
-    /// How many slots receivers are done with.
-    taken: AtomicU32,
-    slots: [Slot<T>; SLOTS as usize],
-}
-
-#[derive(Debug)]
-struct Slot<T> {
-    state: AtomicU32,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-/// A slot that was reserved. The block lives until its receiver has counted it.
-struct Reserved<T> {
-    block: NonNull<Block<T>>,
-    offset: u64,
-}
-
-impl<T> Block<T> {
-    fn new() -> Box<Self> {
-        let slot = |_| Slot {
-            state: AtomicU32::new(EMPTY),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        };
-        Box::new(Self {
-            next: AtomicPtr::new(ptr::null_mut()),
-            taken: AtomicU32::new(0),
-            slots: std::array::from_fn(slot),
-        })
-    }
-
-    /// The block behind this one, whose last slot the caller has reserved.
-    ///
-    /// # Switches
-    fn wait_for_next(&self) -> *mut Self {
-        let mut snooze = Snooze::new();
-        loop {
-            // ORDERING: Acquire; pairs with the Release in `reserve_to_send`: the block.
-            let next = self.next.load(ord!("list.next", Acquire));
-            if !next.is_null() {
-                return next;
-            }
-            snooze.wait();
-        }
-    }
-}
-
-impl<T> Slot<T> {
-    /// Waits until its sender is done: what has become of it.
-    ///
-    /// # Switches
-    #[inline(always)]
-    fn wait_for_sender(&self) -> u32 {
-        let mut snooze = Snooze::new();
-        loop {
-            // ORDERING: Acquire; pairs with the Release in `put`: the message.
-            let state = self.state.load(ord!("list.state", Acquire));
-            if state != EMPTY {
-                return state;
-            }
-            snooze.wait();
-        }
-    }
-}
-
-impl<T> Reserved<T> {
-    #[inline(always)]
-    fn slot(&self) -> &Slot<T> {
-        // SAFETY: reserved and not yet counted: the block lives (BlockLives).
-        unsafe { &self.block.as_ref().slots[self.offset as usize] }
-    }
-
-    /// The receiver is done with it: frees the block if it was the last of all its slots.
-    #[inline(always)]
-    fn count(self) {
-        // SAFETY: as above; it is counted by this.
-        let block = unsafe { self.block.as_ref() };
-        // ORDERING: AcqRel; Release: our use of the block comes before it is freed; Acquire: so
-        // does everybody's, for who frees it.
-        if u64::from(block.taken.fetch_add(1, ord!("list.taken", AcqRel))) + 1 == SLOTS {
-            // Models are told that this ends all use of the values.
-            #[cfg(loom)]
-            block.slots.iter().for_each(|slot| slot.value.with_mut(|_| ()));
-            // SAFETY: all slots were counted: nobody else has the block (BlockLives).
-            drop(unsafe { Box::from_raw(self.block.as_ptr()) });
-        }
-    }
-}
-
-/// The offset of an index in its block; [`SLOTS`]: between two blocks.
-#[inline(always)]
-fn offset(index: u64) -> u64 {
-    index / STEP % LAP
-}
-
-/// The number of the block of an index.
-#[inline(always)]
-fn lap(index: u64) -> u64 {
-    index / STEP / LAP
 }
 
 impl<T> List<T> {
@@ -510,7 +392,7 @@ impl<T> Drop for List<T> {
             // ORDERING: as above.
             if slot.state.load(relaxed) == WRITTEN {
                 // SAFETY: written, and never taken: it lies behind the head.
-                slot.value.with_mut(|place| unsafe { (*place).assume_init_drop() });
+                slot.value.with_mut(|place| unsafe { place.cast::<T>().drop_in_place() });
             }
         }
         // SAFETY: made by `Block::new`; the list ends here.

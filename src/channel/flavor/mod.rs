@@ -1,6 +1,7 @@
 //! The kinds of channels, without their handles: who counts those is `counter`.
 
 pub(crate) mod array;
+mod block;
 pub(crate) mod list;
 #[cfg(not(loom))]
 pub(crate) mod time;

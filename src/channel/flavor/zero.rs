@@ -102,7 +102,7 @@ impl<T> Zero<T> {
         let is_disconnected = state.is_disconnected;
         drop(state);
         // SAFETY: nobody has taken the copy, and the packet drops nothing.
-        let value = unsafe { packet.copy().assume_init() };
+        let value = unsafe { packet.move_out() };
         Err(if is_disconnected {
             TrySendError::Disconnected(value)
         } else {
@@ -129,7 +129,7 @@ impl<T> Zero<T> {
             if state.is_disconnected {
                 drop(state);
                 // SAFETY: nobody has taken the copy, and the packet drops nothing.
-                let value = unsafe { packet.copy().assume_init() };
+                let value = unsafe { packet.move_out() };
                 return Err(SendTimeoutError::Disconnected(value));
             }
             let (outcome, found) =
@@ -139,7 +139,7 @@ impl<T> Zero<T> {
             }
             if outcome == Outcome::Deadline {
                 // SAFETY: nobody has taken the copy: the claim was lost to the deadline.
-                return Err(SendTimeoutError::Timeout(unsafe { packet.copy().assume_init() }));
+                return Err(SendTimeoutError::Timeout(unsafe { packet.move_out() }));
             }
             packet.exchange.reset();
         }
@@ -288,7 +288,7 @@ impl<T> Zero<T> {
                 self.wait(state, Side::Receiver, &packet, Reason::Receive, deadline_ns);
             if found == Found::Ended(End::Done) {
                 // SAFETY: the partner has put a value in, and is done.
-                return Ok(unsafe { packet.copy().assume_init() });
+                return Ok(unsafe { packet.move_out() });
             }
             if outcome == Outcome::Deadline {
                 return Err(RecvTimeoutError::Timeout);

@@ -178,7 +178,7 @@ fn wait<'a>(
     role: Role,
 ) -> Option<(Case<'a>, *const ())> {
     if cases.len() <= WAITERS {
-        let waiters = [const { () }; WAITERS].map(|()| Waiter::new());
+        let waiters: [Waiter; WAITERS] = std::array::from_fn(|_| Waiter::new());
         return wait_with(cases, &waiters[..cases.len()], deadline_ns, role);
     }
     let waiters: Vec<Waiter> = cases.iter().map(|_| Waiter::new()).collect();

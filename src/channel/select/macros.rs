@@ -65,7 +65,7 @@
 #[macro_export]
 macro_rules! select {
     ($($tokens:tt)*) => {
-        $crate::__gthread_select!(@start new $($tokens)*)
+        $crate::channel::__gthread_select!(@start new $($tokens)*)
     };
 }
 
@@ -85,7 +85,7 @@ macro_rules! select {
 #[macro_export]
 macro_rules! select_biased {
     ($($tokens:tt)*) => {
-        $crate::__gthread_select!(@start new_biased $($tokens)*)
+        $crate::channel::__gthread_select!(@start new_biased $($tokens)*)
     };
 }
 
@@ -100,35 +100,35 @@ macro_rules! __gthread_select {
         ::core::compile_error!("empty `select!` block")
     };
     (@start $new:ident $($tokens:tt)*) => {
-        $crate::__gthread_select!(@parse $new () () $($tokens)*)
+        $crate::channel::__gthread_select!(@parse $new () () $($tokens)*)
     };
 
     // All cases are read.
     (@parse $new:ident ($($cases:tt)*) $default:tt) => {
-        $crate::__gthread_select!(@bind $new $default (0usize) () $($cases)*)
+        $crate::channel::__gthread_select!(@bind $new $default (0usize) () $($cases)*)
     };
     // `default`, with a block or with an expression.
     (@parse $new:ident $cases:tt () default $(($($time:expr)? $(,)?))? => $body:block, $($rest:tt)*) => {
-        $crate::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($rest)*)
+        $crate::channel::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($rest)*)
     };
     (@parse $new:ident $cases:tt () default $(($($time:expr)? $(,)?))? => $body:block $($rest:tt)*) => {
-        $crate::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($rest)*)
+        $crate::channel::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($rest)*)
     };
     (@parse $new:ident $cases:tt () default $(($($time:expr)? $(,)?))? => $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($($rest)*)?)
+        $crate::channel::__gthread_select!(@parse $new $cases (($($($time)?)?) $body) $($($rest)*)?)
     };
     (@parse $new:ident $cases:tt ($($default:tt)+) default $($rest:tt)*) => {
         ::core::compile_error!("there can be only one `default` case in a `select!` block")
     };
     // `recv` and `send`, likewise.
     (@parse $new:ident ($($cases:tt)*) $default:tt $kind:ident $args:tt -> $res:pat => $body:block, $($rest:tt)*) => {
-        $crate::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($rest)*)
+        $crate::channel::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($rest)*)
     };
     (@parse $new:ident ($($cases:tt)*) $default:tt $kind:ident $args:tt -> $res:pat => $body:block $($rest:tt)*) => {
-        $crate::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($rest)*)
+        $crate::channel::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($rest)*)
     };
     (@parse $new:ident ($($cases:tt)*) $default:tt $kind:ident $args:tt -> $res:pat => $body:expr $(, $($rest:tt)*)?) => {
-        $crate::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($($rest)*)?)
+        $crate::channel::__gthread_select!(@parse $new ($($cases)* { $kind $args ($res) ($body) }) $default $($($rest)*)?)
     };
     (@parse $new:ident $cases:tt $default:tt $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
@@ -140,14 +140,14 @@ macro_rules! __gthread_select {
     };
 
     (@bind $new:ident $default:tt $index:tt ($($bound:tt)*)) => {
-        $crate::__gthread_select!(@choose $new $default ($($bound)*))
+        $crate::channel::__gthread_select!(@choose $new $default ($($bound)*))
     };
     (@bind $new:ident $default:tt ($index:expr) ($($bound:tt)*)
         { recv ($r:expr $(,)?) $res:tt $body:tt } $($rest:tt)*) => {
         match $r {
             ref handle => {
                 let handle: &$crate::channel::Receiver<_> = handle;
-                $crate::__gthread_select!(@bind $new $default ($index + 1)
+                $crate::channel::__gthread_select!(@bind $new $default ($index + 1)
                     ($($bound)* { ($index) recv handle () $res $body }) $($rest)*)
             }
         }
@@ -157,7 +157,7 @@ macro_rules! __gthread_select {
         match $s {
             ref handle => {
                 let handle: &$crate::channel::Sender<_> = handle;
-                $crate::__gthread_select!(@bind $new $default ($index + 1)
+                $crate::channel::__gthread_select!(@bind $new $default ($index + 1)
                     ($($bound)* { ($index) send handle (, $message) $res $body }) $($rest)*)
             }
         }
@@ -176,7 +176,7 @@ macro_rules! __gthread_select {
             $(let _ = select.$kind($handle);)*
             select.select()
         };
-        $crate::__gthread_select!(@chain operation $({ $index $kind $handle $message $res $body })*)
+        $crate::channel::__gthread_select!(@chain operation $({ $index $kind $handle $message $res $body })*)
     }};
     // `default`: with a time or without.
     (@choose $new:ident (($($time:expr)?) $default:expr)
@@ -185,10 +185,10 @@ macro_rules! __gthread_select {
             #[allow(unused_mut)]
             let mut select = $crate::channel::Select::$new();
             $(let _ = select.$kind($handle);)*
-            $crate::__gthread_select!(@try select $($time)?)
+            $crate::channel::__gthread_select!(@try select $($time)?)
         };
         match chosen {
-            ::core::result::Result::Ok(operation) => $crate::__gthread_select!(
+            ::core::result::Result::Ok(operation) => $crate::channel::__gthread_select!(
                 @chain operation $({ $index $kind $handle $message $res $body })*
             ),
             ::core::result::Result::Err(_) => $default,
@@ -213,9 +213,9 @@ macro_rules! __gthread_select {
             let $res = result;
             $body
         } else {
-            $crate::__gthread_select!(@chain $operation $($rest)*)
+            $crate::channel::__gthread_select!(@chain $operation $($rest)*)
         }
     };
 }
 
-pub use {select, select_biased};
+pub use {__gthread_select, select, select_biased};

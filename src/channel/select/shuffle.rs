@@ -20,7 +20,7 @@ pub(super) fn shuffle<T>(items: &mut [T]) {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         // The upper half of a product scales to the range without a division.
-        items.swap(i, ((mixed >> 32) * (i as u64 + 1) >> 32) as usize);
+        items.swap(i, (((mixed >> 32) * (i as u64 + 1)) >> 32) as usize);
     }
     // ORDERING: Relaxed; as above.
     STATE.store(state, Ordering::Relaxed);
