@@ -44,16 +44,29 @@ pub(super) struct Reserved<T> {
 }
 
 impl<T> Block<T> {
+    /// Built in place: a block of large values would not fit on a green thread's stack.
     pub(super) fn new() -> Box<Self> {
-        let slot = |_| Slot {
-            state: AtomicU32::new(EMPTY),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        };
-        Box::new(Self {
-            next: AtomicPtr::new(ptr::null_mut()),
-            taken: AtomicU32::new(0),
-            slots: std::array::from_fn(slot),
-        })
+        let mut block = Box::<Self>::new_uninit();
+        let place = block.as_mut_ptr();
+        // SAFETY: `place` is allocated; the field is within it.
+        let next = unsafe { &raw mut (*place).next };
+        // SAFETY: valid for writes, aligned.
+        unsafe { next.write(AtomicPtr::new(ptr::null_mut())) };
+        // SAFETY: as above.
+        let taken = unsafe { &raw mut (*place).taken };
+        // SAFETY: as above.
+        unsafe { taken.write(AtomicU32::new(0)) };
+        // SAFETY: as above.
+        let slots = unsafe { &raw mut (*place).slots }.cast::<Slot<T>>();
+        for index in 0..SLOTS as usize {
+            // SAFETY: within the array.
+            let slot = unsafe { slots.add(index) };
+            let state = AtomicU32::new(EMPTY);
+            // SAFETY: valid for writes, aligned.
+            unsafe { slot.write(Slot { state, value: UnsafeCell::new(MaybeUninit::uninit()) }) };
+        }
+        // SAFETY: all fields and all elements are written above.
+        unsafe { block.assume_init() }
     }
 
     /// The block behind this one, whose last slot the caller has reserved.
