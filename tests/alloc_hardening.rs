@@ -395,23 +395,41 @@ fn what_only_the_features_notice_goes_unnoticed_without_them() {
     }
 }
 
+/// Start, end and access of each mapping inside `[from, to)`, in order.
+fn mappings(from: usize, to: usize) -> Vec<(usize, usize, String)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let parse = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        Some((start.max(from), end.min(to), words.next()?.to_owned()))
+    };
+    maps.lines().filter_map(parse).filter(|(start, end, _)| start < end).collect()
+}
+
 #[test]
 fn headers_lie_between_guard_pages() {
     const NAME: &str = "headers_lie_between_guard_pages";
     const WINDOW: usize = 64 << 20;
-    // Behind the headers; the last page of the window before; and a page of the heap, which is no
-    // guard: the control.
-    let offsets = [(128 << 10, true), (WINDOW - 4096, true), (192 << 10, false)];
+    // A window has headers, a guard, the heap, a guard. Only the first byte of a guard faults:
+    // the others are the control.
+    let cases = [(0, false), (1, true), (2, false), (3, true)];
     if is_child(NAME) {
-        let offset: usize = std::env::var("GTHREAD_ALLOC_CASE").unwrap().parse().unwrap();
+        let part: usize = std::env::var("GTHREAD_ALLOC_CASE").unwrap().parse().unwrap();
         let window = take(SIZE) as usize & !(WINDOW - 1);
-        let place = (window + offset) as *mut u8;
+        let parts = mappings(window, window + WINDOW);
+        let access: Vec<_> = parts.iter().map(|(_, _, access)| &access[..3]).collect();
+        assert_eq!(access, ["rw-", "---", "rw-", "---"]);
+        println!("parts are there");
+        let place = parts[part].0 as *mut u8;
         // SAFETY: a byte of the heap, rewritten as it is, or the fault under test.
         unsafe { place.write_volatile(place.read_volatile()) };
         return;
     }
-    for (offset, guarded) in offsets {
-        let output = in_child(NAME, &[("GTHREAD_ALLOC_CASE", &*offset.to_string())]);
+    for (part, guarded) in cases {
+        let output = in_child(NAME, &[("GTHREAD_ALLOC_CASE", &*part.to_string())]);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("parts are there"));
         if guarded {
             assert_died_of(&output, libc::SIGSEGV);
         } else {

@@ -263,7 +263,10 @@ unsafe fn free_remote(
     if freed == Freed::Pushed {
         return;
     }
-    // SAFETY: both kinds of claim make this thread the owner (Inv. Owner).
+    // A push that was tried in vain has made the block look free.
+    // SAFETY: the block is in this thread's hand.
+    unsafe { span.unlink(block) };
+    // SAFETY: all kinds of claim make this thread the owner (Inv. Owner).
     let span = unsafe { Owned::assume(span) };
     match freed {
         Freed::Pushed => return,

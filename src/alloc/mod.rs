@@ -12,8 +12,8 @@
 //! | `geometry` | pages, granules, windows, where a header lies |
 //! | `page_heap` | runs of pages, bitmaps with summaries, the scavenger's hand |
 //! | `span`, `kind`, `remote` | the header of a span, its free lists; frees by others |
-//! | `central` | abandoned spans with free blocks |
-//! | `cache`, `thread` | the machine's cache; its life, fork |
+//! | `central`, `lists` | abandoned spans with free blocks |
+//! | `cache`, `thread`, `once` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
 //! | `large`, `global` | blocks above 32 KiB; the four operations |
 //! | `scavenger`, `stats` | memory goes back; what the heap holds |
@@ -26,6 +26,8 @@ mod debug;
 mod geometry;
 #[cfg(all(not(loom), feature = "alloc-hardened"))]
 mod hardened;
+mod lists;
+mod once;
 mod remote;
 
 cfg_if::cfg_if! {

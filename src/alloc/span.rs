@@ -119,6 +119,13 @@ impl Span {
         self.owner.load(Ordering::Relaxed) == cache
     }
 
+    /// Writes the owner, by the owner: the address of the caller's cache, or 0 before the span is
+    /// given up.
+    pub(crate) fn set_owner(&self, cache: usize) {
+        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
+        self.owner.store(cache, Ordering::Relaxed);
+    }
+
     /// What the granule is used for.
     pub(crate) fn kind(&self) -> Kind {
         // ORDERING: Relaxed; a holder of a block got it after the write; others count only.
@@ -203,6 +210,15 @@ impl Span {
         unsafe { Block::set_free(block.cast(), self.key.get(), next) };
     }
 
+    /// Takes back what [`Span::link`] has written into a block that came on no list.
+    ///
+    /// # Safety
+    /// - As [`Span::link`].
+    pub(crate) unsafe fn unlink(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's clause.
+        unsafe { Block::unset_free(block.cast()) };
+    }
+
     /// Aborts if the block is free already, as far as it shows: hardened builds look.
     ///
     /// # Safety
@@ -210,7 +226,7 @@ impl Span {
     #[inline(always)]
     pub(crate) unsafe fn check_out(&self, block: NonNull<u8>) {
         // SAFETY: the caller's clause.
-        unsafe { Block::check_out(block.cast()) };
+        unsafe { Block::check_out(block.cast(), self.key.get()) };
     }
 }
 
@@ -262,7 +278,7 @@ impl Owned {
         self.0.remote.reset_owned();
         self.0.set_kind(Kind::Small(class));
         #[cfg(feature = "alloc-debug")]
-        super::debug::span_created(self.0.address());
+        super::debug::span_created(self.0.address(), class.span_granules());
         for back in 1..class.span_granules() {
             // SAFETY: the run has this many granules, all in one window.
             let interior = unsafe { Span::of(self.0.address() + back * GRANULE) };
@@ -270,12 +286,6 @@ impl Owned {
             interior.owner.store(0, Ordering::Relaxed);
             interior.set_kind(Kind::Interior(back));
         }
-    }
-
-    /// Writes the owner: the address of the caller's cache, or 0 before the span is given up.
-    pub(crate) fn set_owner(self, cache: usize) {
-        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
-        self.0.owner.store(cache, Ordering::Relaxed);
     }
 
     /// Takes a block off `free`.
@@ -408,10 +418,10 @@ impl Owned {
             return false;
         }
         let start = self.0.address() + first as usize * bytes as usize;
-        let (key, order) = (self.0.key.get(), Order::new(count as usize));
+        let (key, mut order) = (self.0.key.get(), Order::new(count as usize));
         let mut next = null_mut();
-        for index in (0..count as usize).rev() {
-            let block = (start + order.at(index) * bytes as usize) as *mut Block;
+        for _ in 0..count {
+            let block = (start + order.next_position() * bytes as usize) as *mut Block;
             // SAFETY: a block of the span is not at address 0.
             let place = unsafe { NonNull::new_unchecked(block) };
             // SAFETY: inside the span's run, not cut before, so known to nobody.

@@ -55,7 +55,7 @@ impl Parker {
     /// As [`Parker::receive`], asleep in `sleep`, which a sender's `ring` wakes, now or next; it
     /// may wake for other reasons too. `None`: no message has come.
     pub(crate) fn receive_elsewhere(&self, sleep: impl FnOnce()) -> Option<usize> {
-        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        let (acquire, relaxed) = (ord!("parker.elsewhere", Acquire), Ordering::Relaxed);
         // ORDERING: Acquire on failure: FULL publishes the message.
         if self.state.compare_exchange(EMPTY, ELSEWHERE, relaxed, acquire).is_ok() {
             sleep();

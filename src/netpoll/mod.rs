@@ -8,10 +8,11 @@
 //! This module finds tokens and readies nobody: `sched::io` waits and wakes. The protocol, its
 //! proofs and how to use it are in `README.md` beside this file.
 
-#![allow(dead_code, reason = "net, which is built on it, comes next")]
-
 mod crowd;
+#[cfg(all(test, loom))]
+mod model;
 mod side;
+pub(crate) mod turn;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {

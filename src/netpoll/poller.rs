@@ -1,18 +1,11 @@
 //! The epoll instance of one runtime, and whose turn it is to ask it.
 //!
-//! # State table of `turn`
-//! | value | means | leaves it |
-//! |---|---|---|
-//! | `FREE` | nobody asks | a machine about to sleep -> `ASLEEP`; a processor or the monitor -> `ASKED` |
-//! | `ASKED` | somebody asks without waiting | it -> `FREE` |
-//! | `ASLEEP` | a machine sleeps in it, or is about to, or has just woken | it -> `FREE` |
-//!
-//! Whoever has the turn is alone with `events` (Inv. OneTurn). Who has to have it, and when, is in
-//! `sched/README.md`, section "Poller".
+//! Whoever has the turn is alone with `events` (OneTurn of `super::turn`).
 
 use super::arena;
+use super::turn::TurnWord;
 use crate::green::Token;
-use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::primitive::cell::UnsafeCell;
 use crate::sys::clock::now_ns;
 use crate::sys::epoll::{self, Event, bits};
@@ -24,15 +17,11 @@ const EVENTS: usize = 128;
 /// What the bell's own events carry; no slot has this index.
 const BELL: u64 = u64::MAX;
 
-const FREE: u32 = 0;
-const ASKED: u32 = 1;
-const ASLEEP: u32 = 2;
-
 /// The epoll instance; see the module.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     bell: OwnedFd,
-    turn: AtomicU32,
+    turn: TurnWord,
     /// When it was last asked, by whoever had the turn: a hint.
     asked_ns: AtomicU64,
     events: UnsafeCell<[Event; EVENTS]>,
@@ -61,7 +50,7 @@ impl Poller {
         // Edge-triggered: each ring is an event, and nobody has to read it.
         epoll::add(&epoll, std::os::fd::AsRawFd::as_raw_fd(&bell), bits::INPUT | bits::EDGE, BELL)?;
         let events = UnsafeCell::new([Event::EMPTY; EVENTS]);
-        Ok(Self { epoll, bell, turn: AtomicU32::new(FREE), asked_ns: AtomicU64::new(0), events })
+        Ok(Self { epoll, bell, turn: TurnWord::new(), asked_ns: AtomicU64::new(0), events })
     }
 
     /// Registers the descriptor of a slot.
@@ -87,23 +76,12 @@ impl Poller {
 
     /// Takes the turn to sleep.
     pub(crate) fn try_sleep(&self) -> Option<Turn<'_>> {
-        self.try_turn(ASLEEP)
+        self.turn.try_sleep().then(|| Turn { poller: self })
     }
 
     /// Takes the turn to ask without waiting.
     pub(crate) fn try_ask(&self) -> Option<Turn<'_>> {
-        self.try_turn(ASKED)
-    }
-
-    fn try_turn(&self, to: u32) -> Option<Turn<'_>> {
-        // ORDERING: Relaxed; a guess that the exchange checks.
-        if self.turn.load(Ordering::Relaxed) != FREE {
-            return None;
-        }
-        let acquire = Ordering::Acquire;
-        // ORDERING: Acquire; pairs with the Release in `Turn::drop`: `events` are this one's now.
-        let taken = self.turn.compare_exchange(FREE, to, acquire, Ordering::Relaxed);
-        taken.is_ok().then(|| Turn { poller: self })
+        self.turn.try_ask().then(|| Turn { poller: self })
     }
 
     /// Whether nobody has the turn, nor has had it for `interval_ns`.
@@ -116,8 +94,12 @@ impl Poller {
 
     /// Whether nobody has the turn.
     pub(crate) fn is_free(&self) -> bool {
-        // ORDERING: Relaxed; protocols fence before they ask.
-        self.turn.load(Ordering::Relaxed) == FREE
+        self.turn.is_free()
+    }
+
+    /// Whether nobody has the turn, asked by one who has given it back and goes away.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.turn.is_left_alone()
     }
 
     /// It ends: `wake` gets those who wait for its descriptors, to find another.
@@ -155,7 +137,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // ORDERING: Relaxed; a hint.
         self.poller.asked_ns.store(now_ns(), Ordering::Relaxed);
-        // ORDERING: Release; pairs with the Acquire in `try_turn`: gives `events` on.
-        self.poller.turn.store(FREE, Ordering::Release);
+        self.poller.turn.give();
     }
 }

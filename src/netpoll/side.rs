@@ -30,11 +30,14 @@
 //!   from exactly that word. Had it read a half of a later waiter, that half's release would show
 //!   it the claim of that waiter, and so a later word than the one it exchanges from.
 //!
+//! Untorn is beyond loom, in which nobody reads what is stored later: the orders of the halves are
+//! argued and not modelled.
+//!
 //! Source: Go's `runtime/netpoll.go` (`pdNil pdReady pdWait`) with a version in the place of
 //! `pollReset`, as in tokio's `ReadyEvent`.
 
 use super::Name;
-use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, mutant, ord};
 
 const STATE: u64 = 0b11;
 const IDLE: u64 = 0;
@@ -114,7 +117,7 @@ impl Side {
     pub(super) fn observe(&self) -> Seen {
         // ORDERING: Acquire; pairs with the Release in `leave`: shows the deadline that was set
         // before that advance, and puts what a waiter writes behind what the last one wrote.
-        Seen(self.word.load(Ordering::Acquire))
+        Seen(self.word.load(ord!("netpoll.side.observe", Acquire)))
     }
 
     /// Whether an attempt that began at `seen` can be left out: it would block.
@@ -127,7 +130,8 @@ impl Side {
     /// Notes that an attempt that began at `seen` has used up all there was.
     #[inline(always)]
     pub(super) fn drain(&self, seen: Seen) {
-        if seen.0 & (UNSURE | STATE) == IDLE {
+        let flags = if mutant!("netpoll.side.unsure") { 0 } else { UNSURE };
+        if seen.0 & (flags | STATE) == IDLE {
             // ORDERING: Relaxed; a later word makes it void.
             self.drained.store(seen.0, Ordering::Relaxed);
         }
@@ -156,9 +160,15 @@ impl Side {
             };
         }
         let claimed = seen.0 | CLAIMED;
-        // ORDERING: Relaxed; the order to other waiters is that of `observe`.
-        let claim =
-            self.word.compare_exchange(seen.0, claimed, Ordering::Relaxed, Ordering::Relaxed);
+        let relaxed = Ordering::Relaxed;
+        // The mutant claims whatever has happened since.
+        let claim = if mutant!("netpoll.side.seen") {
+            // ORDERING: as below.
+            Ok(self.word.swap(claimed, relaxed))
+        } else {
+            // ORDERING: Relaxed; the order to other waiters is that of `observe`.
+            self.word.compare_exchange(seen.0, claimed, relaxed, relaxed)
+        };
         if claim.is_err() {
             return Standing::Stale;
         }
@@ -172,7 +182,7 @@ impl Side {
         loop {
             let waiting = (now & !STATE) | WAITING;
             // ORDERING: Release; pairs with the Acquire in `leave`: publishes the token.
-            let release = Ordering::Release;
+            let release = ord!("netpoll.side.wait", Release);
             // ORDERING: `release` as said above; Relaxed on failure: nothing is read.
             match self.word.compare_exchange(now, waiting, release, Ordering::Relaxed) {
                 Ok(_) => return Standing::Waits(Seen(waiting)),
@@ -228,7 +238,13 @@ impl Side {
     /// Something has happened: raises the version, and takes whoever waits. Nothing is done if
     /// `is_current` denies it, which is asked for each word that is advanced from.
     pub(super) fn advance<T: Name>(&self, unsure: bool, is_current: impl Fn() -> bool) -> Found<T> {
-        self.leave(|state| if state == CLAIMED { CLAIMED } else { IDLE }, unsure, is_current)
+        self.leave(
+            |state| {
+                if state == CLAIMED && !mutant!("netpoll.side.claimed") { CLAIMED } else { IDLE }
+            },
+            unsure,
+            is_current,
+        )
     }
 
     /// The descriptor is given up: nobody waits from now on.
@@ -244,7 +260,7 @@ impl Side {
         let word = (word & !(STATE | CROWD | UNSURE)) + VERSION;
         // ORDERING: Release; pairs with the Acquire in `leave`: a late event of the last tenant
         // that reads this word sees that the generation has changed.
-        self.word.store(word | IDLE, Ordering::Release);
+        self.word.store(word | IDLE, ord!("netpoll.side.open", Release));
     }
 
     /// Raises the version and moves to the state that `to` says, unless the side is closed.
@@ -257,11 +273,11 @@ impl Side {
     ) -> Found<T> {
         // ORDERING: Acquire; pairs with the Release in `stand` (the token) and in `open` (the
         // generation).
-        let acquire = Ordering::Acquire;
+        let acquire = ord!("netpoll.side.leave", Acquire);
         // ORDERING: as said above.
         let mut seen = self.word.load(acquire);
         loop {
-            if seen & STATE == CLOSED || !is_current() {
+            if seen & STATE == CLOSED || !(is_current() || mutant!("netpoll.side.current")) {
                 return Found::NOBODY;
             }
             let waiter = (seen & STATE == WAITING).then(|| self.token());
@@ -269,7 +285,7 @@ impl Side {
             let next = ((seen / VERSION + 1) * VERSION) | to(seen & STATE) | flags;
             // ORDERING: AcqRel; Release publishes a deadline set before; Acquire orders the next
             // waiter's token behind this one's. Failing is as the load above.
-            let acq_rel = Ordering::AcqRel;
+            let acq_rel = ord!("netpoll.side.advance", AcqRel);
             // ORDERING: both as said above.
             match self.word.compare_exchange(seen, next, acq_rel, acquire) {
                 Ok(_) => return Found { waiter, crowd: seen & CROWD != 0 },

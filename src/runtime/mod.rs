@@ -8,8 +8,6 @@
 
 mod builder;
 mod error;
-#[cfg(test)]
-mod io_tests;
 mod join;
 mod processors;
 mod scope;

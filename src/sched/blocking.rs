@@ -21,13 +21,15 @@ impl Shared {
     /// which somebody has to sleep until (README, Timekeeper), and at the poller, in which somebody
     /// has to sleep (README, Poller).
     fn see_to_idle(&self) {
-        let earliest = self.next_deadline_ns();
-        if self.has_work()
-            || (earliest != u64::MAX && self.timekeeper.must_wake(earliest))
-            || self.is_poller_alone()
-        {
+        if self.has_work() || self.wants_sleeper() {
             self.wake_one();
         }
+    }
+
+    /// Whether the earliest deadline or the poller needs a machine that sleeps by it, and has none.
+    pub(super) fn wants_sleeper(&self) -> bool {
+        let earliest = self.next_deadline_ns();
+        (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) || self.is_poller_alone()
     }
 
     /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;

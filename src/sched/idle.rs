@@ -173,6 +173,12 @@ impl Idle {
         self.idle.load(Ordering::Relaxed) >= self.processors
     }
 
+    /// Whether at most one processor is in use; a hint.
+    pub(crate) fn is_all_but_one_idle(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        self.idle.load(Ordering::Relaxed) + 1 >= self.processors
+    }
+
     /// Whether processor `index` is idle; for the monitor and the dump, which only look.
     pub(crate) fn is_idle(&self, index: u32) -> bool {
         // ORDERING: Relaxed; a statistic.

@@ -4,8 +4,6 @@
 //! one that registered it first, moves on. An OS thread blocks in poll(2). Who asks the poller,
 //! and when, is in `README.md` of this directory, section "Poller".
 
-#![allow(dead_code, reason = "net, which is built on it, comes next")]
-
 use super::enter::current_green;
 use super::fork;
 use super::shared::Shared;
@@ -24,44 +22,11 @@ use std::ptr::NonNull;
 
 /// How often processors in use ask the poller, in nanoseconds.
 const TURN_NS: u64 = 50_000;
+/// The kernel may wake a sleeper late by a thousandth of its timeout: from here on, in nanoseconds,
+/// that is too much.
+const LONG_NS: u64 = 10_000_000;
 /// For how long nobody may have asked it before the monitor does.
 const NEGLECTED_NS: u64 = 150_000;
-
-/// Tries `operation` until it would no longer block, waiting in between; `EINTR` is tried again.
-///
-/// `operation` gets where the direction stands, for [`Descriptor::assume_drained`]. The wait ends
-/// at `deadline_ns`, at the deadline of the direction, or at that of `time::timeout`, whichever is
-/// the earliest; the latter two are looked at before the first attempt as well.
-///
-/// # Errors
-/// Those of `operation`; `TimedOut` at the deadline; [`closed`] once the descriptor is closed.
-///
-/// # Switches
-pub(crate) fn attempt<T>(
-    descriptor: &Descriptor,
-    direction: Direction,
-    deadline_ns: Option<u64>,
-    mut operation: impl FnMut(Seen) -> io::Result<T>,
-) -> io::Result<T> {
-    loop {
-        let seen = descriptor.observe(direction);
-        if seen.is_closed() {
-            return Err(closed());
-        }
-        let limit_ns = limit_ns(descriptor, direction);
-        if limit_ns != u64::MAX && limit_ns <= now_ns() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        if !descriptor.is_drained(direction, seen) {
-            match operation(seen) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => return result,
-            }
-        }
-        wait_ready(descriptor, direction, seen, deadline_ns)?;
-    }
-}
 
 /// The earlier of the direction's deadline and that of `time::timeout`; `u64::MAX`: none.
 #[inline(always)]
@@ -142,26 +107,6 @@ fn block(
         descriptor.block(direction, seen, timeout_ns);
     }
     Ok(())
-}
-
-/// Moves the deadline of a direction, `None`: there is none. Who waits for it by now does so until
-/// then; who waits in vain is told `TimedOut`.
-pub(crate) fn set_deadline(
-    descriptor: &Descriptor,
-    direction: Direction,
-    deadline_ns: Option<u64>,
-) {
-    descriptor.set_deadline_ns(direction, deadline_ns.unwrap_or(u64::MAX), |token| {
-        wake(token, Outcome::Woken);
-    });
-}
-
-/// Ends all waits for a descriptor, now and later, by [`closed`]; its poller forgets it. The file
-/// descriptor stays open, and may be given to somebody else.
-pub(crate) fn close(descriptor: &Descriptor) {
-    descriptor.close(|token| {
-        wake(token, Outcome::Woken);
-    });
 }
 
 /// The poller of a runtime, made when the first descriptor is registered.
@@ -247,14 +192,20 @@ impl Shared {
         mut turn: Turn<'_>,
         deadline_ns: Option<u64>,
     ) -> Option<usize> {
-        machine.parker.receive_elsewhere(|| {
-            let timeout_ns = deadline_ns.map(|deadline_ns| deadline_ns.saturating_sub(now_ns()));
-            if turn.ask(timeout_ns, |token| self.ready_found(token)) > 0 {
-                // As s2 of `idle`: this machine looks for an idle processor next, and if it misses
-                // one, whoever made that idle sees what was found.
-                fence::full();
-            }
-        })
+        let message = machine.parker.receive_elsewhere(|| {
+            let timeout_ns = deadline_ns.map(|deadline_ns| {
+                // Who wakes early comes back for the rest.
+                let left_ns = deadline_ns.saturating_sub(now_ns());
+                if left_ns > LONG_NS { left_ns - left_ns / 256 } else { left_ns }
+            });
+            turn.ask(timeout_ns, |token| self.ready_found(token));
+        });
+        drop(turn);
+        // Pairs with the one in `Idle::retire`: as s2 for those who were found, and for the turn:
+        // this machine looks for an idle processor next, and if it misses one, whoever made that
+        // idle sees what was found, and that the turn is free.
+        fence::full();
+        message
     }
 
     /// Without a processor: asks the poller, if it is nobody's turn; what is ready is queued, and a
@@ -286,8 +237,7 @@ impl Shared {
             return;
         }
         self.ask_poller();
-        fence::full();
-        if self.idle.is_any_idle() && poller.is_free() {
+        if poller.is_left_alone() && self.idle.is_any_idle() {
             self.wake_one();
         }
     }

@@ -10,6 +10,8 @@
 pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
+#[cfg(all(test, loom))]
+mod poller_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
@@ -32,6 +34,7 @@ cfg_if::cfg_if! {
         mod spare;
         mod stand_in;
         pub(crate) mod spawn;
+        mod spin;
         mod suspect;
         mod switch;
         mod timeout;
@@ -41,6 +44,7 @@ cfg_if::cfg_if! {
         pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
         pub(crate) use spawn::cancel_unstarted;
+        pub(crate) use spin::may_spin;
         pub(crate) use registry::{deregister, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
         pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};

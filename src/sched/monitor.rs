@@ -229,6 +229,7 @@ impl Monitor<'_> {
             return None;
         }
         findings.busy = true;
+        processor.thief.tell_time(now_ns);
         let holder: *const Machine = processor.holder();
         if tick != seen.tick || holder != seen.holder || holder.is_null() {
             self.seen[index] = Seen { tick, holder, since_ns: now_ns };

@@ -168,11 +168,13 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         }
         // With all processors in use there is nothing to wake for: whoever makes one idle sees to
         // the deadlines (README, Timekeeper). Covering a past one here would spin.
-        let cover = match shared.idle.is_any_idle() {
+        // Events wait for the holders as well, or for the monitor.
+        let is_any_idle = shared.idle.is_any_idle();
+        let cover = match is_any_idle {
             true => shared.timekeeper.cover(|| shared.next_deadline_ns()),
             false => None,
         };
-        let turn = shared.poller.get().and_then(Poller::try_sleep);
+        let turn = shared.poller.get().filter(|_| is_any_idle).and_then(Poller::try_sleep);
         let polls = turn.is_some();
         let message = match turn {
             Some(turn) => shared.sleep_in_poller(machine, turn, cover),

@@ -247,8 +247,12 @@ impl Shared {
                 self.grant(&self.processors[index as usize]);
                 return;
             }
-            // A submitter may have counted on the search that does not take place.
-            if !(self.idle.stop_searching() && self.idle.is_any_claimable() && self.has_work()) {
+            // A submitter may have counted on the search that does not take place, or one who has
+            // made a processor idle and does not sleep.
+            if !(self.idle.stop_searching()
+                && self.idle.is_any_claimable()
+                && (self.has_work() || self.wants_sleeper()))
+            {
                 return;
             }
         }

@@ -372,6 +372,9 @@ unsafe extern "C" fn entry(argument: *mut ()) -> ! {
     green.set_phase(Phase::Exiting);
     // SAFETY: this is the green thread that ends, on its own block, for the only time.
     unsafe { own_tls::run_destructors() };
+    if green.runtime.get().is_null() {
+        super::fork::end_of_child();
+    }
     let entered = enter(green);
     let _ = entered.switch_away(green, Post::Exit(NonNull::from(green)));
     rt_abort!("sched: a green thread was resumed after its end")

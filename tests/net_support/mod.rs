@@ -50,9 +50,15 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// How many descriptors this process has open.
-pub(crate) fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+/// What this process has open.
+pub(crate) fn descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let target = std::fs::read_link(&path).unwrap_or_default();
+        format!("{} -> {}", path.display(), target.display())
+    };
+    entries.map(name).collect()
 }
 
 /// Waits long enough that a thread spawned before is most likely waiting by now. What is tested
@@ -61,10 +67,21 @@ pub(crate) fn let_others_wait() {
     gthread::sleep(Duration::from_millis(5));
 }
 
-/// Raises the limit of descriptors as far as it goes; how many there may be.
-pub(crate) fn raise_descriptor_limit() -> usize {
-    let text = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let hard = line.split_whitespace().nth(4).unwrap();
-    hard.parse().unwrap_or(1 << 20)
+/// Raises the limit of descriptors as far as it goes, up to `wanted`; how many there may be.
+pub(crate) fn raise_descriptor_limit(wanted: usize) -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a live place for the limit.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let set = |cur: u64, max: u64| {
+        let limit = libc::rlimit { rlim_cur: cur, rlim_max: max };
+        // SAFETY: a live limit.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0 }
+    };
+    let wanted = wanted as u64;
+    // Beyond the hard limit only the privileged may go.
+    if limit.rlim_cur >= wanted || set(wanted, limit.rlim_max.max(wanted)) {
+        return wanted as usize;
+    }
+    set(limit.rlim_max, limit.rlim_max);
+    limit.rlim_max as usize
 }

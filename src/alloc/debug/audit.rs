@@ -3,7 +3,7 @@
 //! A table of words, one for each window of the address space: 16 MiB of zeros (32 with 48 bits
 //! of addresses) of which the kernel gives a page or two. A window of the page heap has behind
 //! its word a table of [`Audit`]s, one for each granule, mapped when it is opened and never
-//! unmapped; a span uses the one of its first granule.
+//! unmapped; a span uses those of its granules one after the other.
 
 use super::super::geometry::{GRANULE, WINDOW, WINDOW_GRANULES};
 use crate::primitive::abort::rt_abort;
@@ -89,9 +89,12 @@ fn audit(span: usize) -> &'static Audit {
     unsafe { &*audit }
 }
 
-/// A span was made at this address: no block of it is out or poisoned.
-pub(crate) fn span_created(span: usize) {
-    let audit = audit(span);
+/// A span of so many granules was made at this address: no block of it is out or poisoned.
+pub(crate) fn span_created(span: usize, granules: usize) {
+    (0..granules).for_each(|granule| renew(span, audit(span + granule * GRANULE)));
+}
+
+fn renew(span: usize, audit: &Audit) {
     for word in &audit.live {
         // ORDERING: Relaxed; only the creator knows the span.
         if word.load(Ordering::Relaxed) != 0 {
@@ -115,7 +118,9 @@ pub(super) struct Bits {
 impl Bits {
     /// Those of block number `index` of the run at `span`, in an opened window.
     pub(super) fn of(span: usize, index: usize) -> Self {
-        Self { audit: audit(span), word: index / 64, mask: 1 << (index % 64) }
+        let granule = index / (WORDS * 64);
+        let audit = audit(span + granule * GRANULE);
+        Self { audit, word: index / 64 % WORDS, mask: 1 << (index % 64) }
     }
 
     /// Whether the block is out.
