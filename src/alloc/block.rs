@@ -81,7 +81,14 @@ mod plain {
         /// # Safety
         /// - `block` is a block of a span.
         #[inline(always)]
-        pub(crate) unsafe fn check_out(_block: NonNull<Self>) {}
+        pub(crate) unsafe fn check_out(_block: NonNull<Self>, _key: Key) {}
+
+        /// Takes back what [`Block::set_free`] has said of a block that is not on a list yet.
+        ///
+        /// # Safety
+        /// - As [`Block::set_free`].
+        #[inline(always)]
+        pub(crate) unsafe fn unset_free(_block: NonNull<Self>) {}
     }
 
     /// How many blocks of `bytes` each are cut at a time.
@@ -92,21 +99,25 @@ mod plain {
         (CUT_BYTES / bytes).max(1)
     }
 
-    /// In which order the blocks of a cut are handed out: that of their addresses.
+    /// The positions of the blocks of a cut, the one that is handed out last first: here they are
+    /// handed out in the order of their addresses.
     #[derive(Debug)]
-    pub(crate) struct Order;
+    pub(crate) struct Order {
+        left: usize,
+    }
 
     impl Order {
         /// The order of a cut of `count` blocks.
         #[inline(always)]
-        pub(crate) fn new(_count: usize) -> Self {
-            Self
+        pub(crate) fn new(count: usize) -> Self {
+            Self { left: count }
         }
 
-        /// The position of the block that comes as number `index`.
+        /// The next position; as many as there are blocks.
         #[inline(always)]
-        pub(crate) fn at(&self, index: usize) -> usize {
-            index
+        pub(crate) fn next_position(&mut self) -> usize {
+            self.left -= 1;
+            self.left
         }
     }
 }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use super::block::{Block, Key, Order, QUARANTINE, cut_count};
+use super::branch;
 use super::class::Class;
 use super::geometry::{GRANULE, HEADER, granule_address, header_address};
 use super::kind::Kind;
@@ -112,11 +113,11 @@ impl Span {
         granule_address(std::ptr::from_ref(self) as usize)
     }
 
-    /// Whether the cache at this address owns the span: exact if it is the caller's (Inv. Me).
+    /// Whether the cache at this address owns the span: exact if it is the caller's, who reads its
+    /// own last write or a later one (Inv. Me).
     #[inline(always)]
     pub(crate) fn is_owned_by(&self, cache: usize) -> bool {
-        // ORDERING: Relaxed; the caller reads its own last write or a later one (Inv. Me).
-        self.owner.load(Ordering::Relaxed) == cache
+        branch::holds(&self.owner, cache)
     }
 
     /// Writes the owner, by the owner: the address of the caller's cache, or 0 before the span is
@@ -210,6 +211,15 @@ impl Span {
         unsafe { Block::set_free(block.cast(), self.key.get(), next) };
     }
 
+    /// Takes back what [`Span::link`] has written into a block that came on no list.
+    ///
+    /// # Safety
+    /// - As [`Span::link`].
+    pub(crate) unsafe fn unlink(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's clause.
+        unsafe { Block::unset_free(block.cast()) };
+    }
+
     /// Aborts if the block is free already, as far as it shows: hardened builds look.
     ///
     /// # Safety
@@ -217,7 +227,7 @@ impl Span {
     #[inline(always)]
     pub(crate) unsafe fn check_out(&self, block: NonNull<u8>) {
         // SAFETY: the caller's clause.
-        unsafe { Block::check_out(block.cast()) };
+        unsafe { Block::check_out(block.cast(), self.key.get()) };
     }
 }
 
@@ -303,9 +313,9 @@ impl Owned {
         // SAFETY: the caller's clause.
         unsafe { Block::set_free(block, self.0.key.get(), self.0.local_free.get()) };
         self.0.local_free.set(block.as_ptr());
-        let used = self.0.used();
-        self.add_used(u32::MAX);
-        used <= 1
+        const USED: usize = std::mem::offset_of!(Span, used);
+        // SAFETY: `used` is there, and only the owner writes it (Inv. Owner).
+        unsafe { branch::decrement_to_zero::<_, USED>(self.0) }
     }
 
     /// After [`Owned::push_local`] has said that the span is empty: aborts if it was already.
@@ -409,10 +419,10 @@ impl Owned {
             return false;
         }
         let start = self.0.address() + first as usize * bytes as usize;
-        let (key, order) = (self.0.key.get(), Order::new(count as usize));
+        let (key, mut order) = (self.0.key.get(), Order::new(count as usize));
         let mut next = null_mut();
-        for index in (0..count as usize).rev() {
-            let block = (start + order.at(index) * bytes as usize) as *mut Block;
+        for _ in 0..count {
+            let block = (start + order.next_position() * bytes as usize) as *mut Block;
             // SAFETY: a block of the span is not at address 0.
             let place = unsafe { NonNull::new_unchecked(block) };
             // SAFETY: inside the span's run, not cut before, so known to nobody.
