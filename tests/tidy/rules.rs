@@ -22,7 +22,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("alloc", &["sys", "primitive", "collections", "own_tls"]),
     layer("timer", &["sys", "primitive", "collections"]),
     layer("green", &["sys", "arch", "primitive", "collections", "stack", "own_tls"]),
-    layer("netpoll", &["sys", "primitive", "collections", "green"]),
+    layer("netpoll", &["sys", "primitive", "collections", "own_tls", "green"]),
     layer(
         "processor",
         &["sys", "arch", "primitive", "collections", "stack", "own_tls", "green", "timer"],
@@ -136,7 +136,13 @@ pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "asm!",
-        &["src/arch/", "src/primitive/fence.rs", "src/alloc/word.rs", "src/sys/valgrind.rs"],
+        &[
+            "src/arch/",
+            "src/primitive/fence.rs",
+            "src/alloc/branch.rs",
+            "src/alloc/word.rs",
+            "src/sys/valgrind.rs",
+        ],
         "assembly is argued where it stands",
     ),
     ("naked_asm!", &["src/arch/", "src/own_tls/interposed/"], "assembly is argued where it stands"),
