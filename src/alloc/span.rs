@@ -420,8 +420,7 @@ impl Owned {
             return;
         }
         let mut last = head;
-        loop {
-            let Some(next) = self.behind(last) else { break };
+        while let Some(next) = self.behind(last) {
             last = next;
         }
         // SAFETY: drained blocks are free blocks of the span, the owner's alone.
