@@ -68,8 +68,8 @@ fn add(sum: &mut Metrics, shared: &Shared) {
     sum.machines_searching += u64::from(shared.idle.searching());
     sum.machines_sleeping += shared.spares.sleeping() as u64;
     sum.processors += shared.processors.len() as u64;
-    sum.handoffs_blocked += shared.monitor.taken_blocked.get();
-    sum.handoffs_computing += shared.monitor.taken_computing.get();
+    sum.handoffs_blocked += shared.taken.blocked.get();
+    sum.handoffs_computing += shared.taken.computing.get();
     let total = |field: fn(&Counters) -> &Counter| -> u64 {
         let own = shared.processors.iter().map(|processor| field(&processor.counters).get());
         own.sum::<u64>() + field(&shared.external).get()

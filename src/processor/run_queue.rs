@@ -7,7 +7,10 @@
 //!   that wakes each other for ever must not starve the queues: after
 //!   [`INHERITANCE_MAX`] turns through the slot in a row the next one goes to the tail
 //!   (Go's runnext without the bound: golang/go#52934).
-//! - **ready**: FIFO, for green threads that have run before: woken and yielded ones.
+//! - **ready**: FIFO, for green threads that have run before: woken and yielded ones. Beyond the
+//!   first 64 they wait in the holder's own [`Backlog`], which thieves do not see; whenever the 64
+//!   are used up it moves some more to where they do. On a runtime of one processor there are no
+//!   thieves, and all of them wait there.
 //! - **fresh**: LIFO for its owner, FIFO for thieves, for green threads that have never run. The
 //!   owner takes the newest, so a recursive spawn runs depth first: a tree of a million leaves
 //!   keeps a few dozen alive instead of a level of it, and a child finds its parent's data in the
@@ -22,11 +25,12 @@
 //! Only the holder of the processor calls the `&self` methods of [`RunQueue`] (Inv. OneHolder of
 //! `machine::bias`); thieves use the [`Thief`] that goes with it.
 //! - **Once**: a green thread that was pushed is popped or stolen exactly once.
-//! - **Bounded**: no queue holds more than [`CAPACITY`]; who finds it full gets the green thread
-//!   back and injects it.
+//! - **Bounded**: no deque holds more than [`CAPACITY`]; who finds it full gets the green thread
+//!   back and injects it, or keeps it in the backlog.
 
+use super::backlog::{Backlog, Length, Link};
 use super::deque::{CAPACITY, Steal, Stealer, Worker};
-use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, ord};
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, mutant, ord};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -39,6 +43,10 @@ pub(crate) const OLDEST_INTERVAL_NS: u64 = 10_000_000;
 /// A thief leaves the next slot of another processor alone for this long: its owner is most
 /// likely about to run it, with its data in the cache.
 pub(crate) const NEXT_SLOT_AGE_NS: u64 = 20_000;
+
+/// How many of the backlog are shown to thieves at a time, and after how many of its turns the
+/// injector has one.
+const RESTOCK: usize = CAPACITY / 2;
 
 /// The kinds of queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +73,15 @@ pub(crate) struct RunQueue<T> {
     urgent: Worker<Runnable<T>>,
     ready: Worker<Runnable<T>>,
     fresh: Worker<Runnable<T>>,
+    /// Behind `ready`; the holder's alone.
+    backlog: Backlog<T>,
     shared: std::sync::Arc<Shared<T>>,
+    /// Whether there are no thieves: the only processor of its runtime.
+    alone: bool,
+    /// Whether thieves see more than before the last [`RunQueue::pop`].
+    restocked: Cell<bool>,
+    /// Turns since the injector of the ready line was last looked at.
+    stint: Cell<usize>,
     /// Turns in a row that came through the next slot.
     inherited: Cell<u32>,
     /// Turns in a row that came through the urgent lane.
@@ -80,6 +96,7 @@ struct Shared<T> {
     next: AtomicPtr<T>,
     /// When the next slot was filled, by the holder's coarse clock.
     next_since_ns: AtomicU64,
+    kept: Length,
 }
 
 /// A thief's end.
@@ -91,17 +108,22 @@ pub(crate) struct Thief<T> {
     shared: std::sync::Arc<Shared<T>>,
 }
 
-impl<T: Sync> RunQueue<T> {
-    /// An empty queue.
-    pub(crate) fn new() -> Self {
+impl<T: Sync + Link> RunQueue<T> {
+    /// An empty queue; `alone`: of the only processor of its runtime.
+    pub(crate) fn new(alone: bool) -> Self {
         Self {
             urgent: Worker::new_fifo(),
             ready: Worker::new_fifo(),
             fresh: Worker::new_lifo(),
+            backlog: Backlog::new(),
             shared: std::sync::Arc::new(Shared {
                 next: AtomicPtr::new(std::ptr::null_mut()),
                 next_since_ns: AtomicU64::new(0),
+                kept: Length::new(),
             }),
+            alone,
+            restocked: Cell::new(false),
+            stint: Cell::new(0),
             inherited: Cell::new(0),
             hurried: Cell::new(0),
             fresh_first: Cell::new(false),
@@ -141,6 +163,72 @@ impl<T: Sync> RunQueue<T> {
         Ok(())
     }
 
+    /// Queues a green thread that has run before, behind all others of this processor; whether
+    /// thieves see it now.
+    #[inline(always)]
+    pub(crate) fn push_ready(&self, green: Runnable<T>) -> bool {
+        if self.alone || !self.backlog.is_empty() || self.ready.len() >= CAPACITY {
+            self.backlog.push(&self.shared.kept, green);
+            return false;
+        }
+        self.ready.push(green);
+        true
+    }
+
+    /// Gives up to [`RESTOCK`] of those that thieves do not see to `show`, the oldest first.
+    pub(crate) fn spill(&self, mut show: impl FnMut(Runnable<T>)) {
+        let kept = (0..RESTOCK).map_while(|_| self.backlog.pop(&self.shared.kept));
+        kept.for_each(&mut show);
+    }
+
+    /// As [`RunQueue::spill`], all of them: before the processor is made idle (NoHiddenIdle).
+    pub(crate) fn spill_all(&self, show: impl FnMut(Runnable<T>)) {
+        std::iter::from_fn(|| self.backlog.pop(&self.shared.kept)).for_each(show);
+    }
+
+    /// Whether thieves see more than they did; the caller then submits it (s2, s3 of
+    /// `sched::idle`). Told once.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take_restocked(&self) -> bool {
+        self.restocked.replace(false)
+    }
+
+    /// The next ready one: of the deque, else by turns from the injector and the backlog.
+    #[inline(always)]
+    fn take_ready(
+        &self,
+        refill: &impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        if !self.ready.is_empty()
+            && let Some(green) = self.ready.pop()
+        {
+            return Some(green);
+        }
+        if self.stint.get() >= RESTOCK || self.backlog.is_empty() {
+            self.stint.set(0);
+            if let Some(green) = refill(Line::Ready, &self.ready) {
+                return Some(green);
+            }
+        }
+        let green = self.backlog.pop(&self.shared.kept)?;
+        self.stint.set(self.stint.get() + 1);
+        if !self.alone && !self.backlog.is_empty() {
+            self.restock();
+        }
+        Some(green)
+    }
+
+    /// Shows some of the backlog to thieves.
+    #[inline(never)]
+    fn restock(&self) {
+        self.spill(|green| self.ready.push(green));
+        self.stint.set(RESTOCK);
+        if !mutant!("run_queue.restock.tell") {
+            self.restocked.set(true);
+        }
+    }
+
     /// The next green thread. `refill` is asked for one of a kind when the local queue of that
     /// kind is empty; it may push others of the kind into the queue it is given.
     #[inline(always)]
@@ -148,9 +236,8 @@ impl<T: Sync> RunQueue<T> {
         &self,
         refill: impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
     ) -> Option<Runnable<T>> {
-        let take = |line| self.line(line).pop().or_else(|| refill(line, self.line(line)));
         if self.hurried.get() < URGENT_MAX
-            && let Some(green) = take(Line::Urgent)
+            && let Some(green) = self.take_shown(Line::Urgent, &refill)
         {
             self.hurried.set(self.hurried.get() + 1);
             return Some(green);
@@ -165,11 +252,28 @@ impl<T: Sync> RunQueue<T> {
         self.inherited.set(0);
         let fresh_first = self.fresh_first.get();
         self.fresh_first.set(!fresh_first);
-        let (first, second) = match fresh_first {
-            true => (Line::Fresh, Line::Ready),
-            false => (Line::Ready, Line::Fresh),
+        let green = if fresh_first {
+            self.take_shown(Line::Fresh, &refill).or_else(|| self.take_ready(&refill))
+        } else {
+            self.take_ready(&refill).or_else(|| self.take_shown(Line::Fresh, &refill))
         };
-        take(first).or_else(|| take(second)).or_else(|| take(Line::Urgent))
+        green.or_else(|| self.take_shown(Line::Urgent, &refill))
+    }
+
+    /// The next one of a kind that is not kept: of the deque, else from the injector.
+    #[inline(always)]
+    fn take_shown(
+        &self,
+        line: Line,
+        refill: &impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        let queue = self.line(line);
+        if !queue.is_empty()
+            && let Some(green) = queue.pop()
+        {
+            return Some(green);
+        }
+        refill(line, queue)
     }
 
     #[inline(always)]
@@ -190,11 +294,12 @@ impl<T: Sync> RunQueue<T> {
         let green = Runnable(NonNull::new(next)?);
         let turns = self.inherited.get() + 1;
         self.inherited.set(turns);
-        if turns <= INHERITANCE_MAX || (self.ready.is_empty() && self.fresh.is_empty()) {
+        let others = !self.ready.is_empty() || !self.backlog.is_empty() || !self.fresh.is_empty();
+        if turns <= INHERITANCE_MAX || !others {
             return Some(green);
         }
-        // Given back by a full queue, it keeps its turn, which is only unfair.
-        self.push(Line::Ready, green).err()
+        self.push_ready(green);
+        None
     }
 
     /// Whether nothing waits here.
@@ -203,12 +308,13 @@ impl<T: Sync> RunQueue<T> {
         // ORDERING: Relaxed; only the holder fills the slot.
         self.shared.next.load(Ordering::Relaxed).is_null()
             && self.ready.is_empty()
+            && self.backlog.is_empty()
             && self.fresh.is_empty()
             && self.urgent.is_empty()
     }
 }
 
-impl<T: Sync> Thief<T> {
+impl<T: Sync + Link> Thief<T> {
     /// Steals half of one of the queues into the queue of the same kind of `into`, which has none;
     /// returns one to run.
     ///
@@ -267,7 +373,12 @@ impl<T: Sync> Thief<T> {
         self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
     }
 
-    /// How many green threads wait in the queues, the next slot not counted.
+    /// How many green threads wait in the backlog, where nobody but the holder sees them.
+    pub(crate) fn kept(&self) -> usize {
+        self.shared.kept.get()
+    }
+
+    /// How many green threads wait in the queues, next slot and backlog not counted.
     pub(crate) fn queued(&self) -> usize {
         self.urgent.len() + self.ready.len() + self.fresh.len()
     }

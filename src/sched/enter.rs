@@ -113,7 +113,7 @@ impl<'a> Entered<'a> {
         };
         let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
         if let Some(displaced) = displaced {
-            self.queue(processor, Line::Ready, displaced);
+            self.queue_ready(processor, displaced);
         }
     }
 
@@ -137,13 +137,30 @@ impl<'a> Entered<'a> {
     #[inline(always)]
     pub(crate) fn submit(&self, line: Line, green: NonNull<Green>) {
         match self.processor {
-            Some(processor) => self.queue(processor, line, Runnable(green)),
+            Some(processor) if line == Line::Ready => {
+                self.queue_ready(processor, Runnable(green));
+            }
+            Some(processor) => self.queue_shown(processor, line, Runnable(green)),
             None => self.shared.inject(line, green),
         }
     }
 
+    /// Queues one that has run before: in the backlog while every processor is in use, so that
+    /// nobody looks for work. Only what thieves see is a submission (README, Backlog).
     #[inline(always)]
-    fn queue(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
+    fn queue_ready(&self, processor: &Processor, green: Runnable<Green>) {
+        let idle = &self.shared.idle;
+        if idle.is_any_idle() {
+            processor.queue.spill(|kept| self.shared.injectors.push(Line::Ready, kept));
+            self.queue_shown(processor, Line::Ready, green);
+        } else if processor.queue.push_ready(green) && idle.should_wake() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Queues where thieves see it.
+    #[inline(always)]
+    fn queue_shown(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
         // The newest of the fresh goes first anyway.
         let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {

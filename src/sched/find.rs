@@ -122,7 +122,11 @@ impl Entered<'_> {
     /// The next one of the processor's own queues, each refilled from its injector when empty.
     #[inline(always)]
     fn take(&self, processor: &Processor) -> Option<Runnable<Green>> {
-        processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into))
+        let green = processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into));
+        if processor.queue.take_restocked() && self.shared.idle.should_wake() {
+            self.shared.wake_one();
+        }
+        green
     }
 
     /// Looks at every other processor, a few times, in random order.

@@ -27,11 +27,11 @@
 use super::shared::Shared;
 use super::suspect::Suspects;
 use crate::machine::{Machine, Slice};
-use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::atomic::Ordering;
 use crate::primitive::fence;
 use crate::processor::Processor;
+use crate::processor::counters::Counter;
 use crate::sys::clock::now_ns;
-use crate::sys::futex;
 use std::sync::Arc;
 
 /// The period after a blocked machine was found.
@@ -52,6 +52,8 @@ const BLOCKED_HOT_NS: u64 = 15_000;
 const SLICE_NS: u64 = 10_000_000;
 /// The same while many wait.
 const SLICE_LONG_QUEUE_NS: u64 = 2_000_000;
+/// The same while a processor is idle, and what waits is where its next machine cannot see it.
+const SLICE_HIDING_NS: u64 = 1_000_000;
 /// How long memory lies unused before it is given back, and how often its age is looked at.
 const AGE_NS: u64 = 1_000_000_000;
 /// How many stacks are trimmed at a visit.
@@ -63,72 +65,13 @@ pub(crate) const SHORT_SLICE_NS: u64 = 300_000;
 /// The kernel slice of a machine that has lost its processor by computing.
 const LONG_SLICE_NS: u64 = 20_000_000;
 
-const AWAKE: u32 = 0;
-const DEEP: u32 = 1;
-const NEWS: u32 = 2;
-
-/// Whether the monitor sleeps deeply, and the word it sleeps on.
-///
-/// | value | means | leaves it |
-/// |---|---|---|
-/// | 0 | awake, or asleep with a deadline | monitor -> 1; a wake -> 2 |
-/// | 1 | sleeps without a deadline | a wake -> 2; monitor -> 0 |
-/// | 2 | there is news: must not sleep | monitor -> 0, before it looks |
-#[derive(Debug)]
-pub(crate) struct Watch {
-    asleep: AtomicU32,
-    /// Processors taken from blocked machines, and from computing ones.
-    pub(crate) taken_blocked: crate::processor::counters::Counter,
-    pub(crate) taken_computing: crate::processor::counters::Counter,
-}
-
-impl Watch {
-    /// Awake.
-    pub(crate) fn new() -> Self {
-        Self {
-            asleep: AtomicU32::new(AWAKE),
-            taken_blocked: Default::default(),
-            taken_computing: Default::default(),
-        }
-    }
-
-    /// A machine has got a processor: the monitor must not sleep deeply.
-    #[inline]
-    pub(crate) fn poke(&self) {
-        fence::full();
-        // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
-        if self.asleep.load(Ordering::Relaxed) == DEEP {
-            self.wake();
-        }
-    }
-
-    /// Wakes the monitor from whatever sleep.
-    #[cold]
-    pub(crate) fn wake(&self) {
-        // The caller's news first, then the word: pairs with the fence in `take_news`.
-        fence::full();
-        // ORDERING: Relaxed; the fence above orders it after the caller's news.
-        self.asleep.store(NEWS, Ordering::Relaxed);
-        futex::wake(&self.asleep, 1);
-    }
-
-    /// Before a look at everything: what was told until now is seen by it, what is told later
-    /// keeps the monitor from sleeping.
-    fn take_news(&self) {
-        // ORDERING: Relaxed; the fence below orders it before the look.
-        self.asleep.store(AWAKE, Ordering::Relaxed);
-        fence::full();
-    }
-
-    /// Sleeps until a poke or the deadline, unless `is_quiet` no longer holds.
-    fn deep_sleep(&self, is_quiet: impl Fn() -> bool, deadline_ns: Option<u64>) {
-        // ORDERING: Relaxed; the fence below orders it before the second look.
-        let deep = self.asleep.compare_exchange(AWAKE, DEEP, Ordering::Relaxed, Ordering::Relaxed);
-        fence::full();
-        if deep.is_ok() && is_quiet() {
-            futex::wait(&self.asleep, DEEP, deadline_ns);
-        }
-    }
+/// How many processors were taken from their machines.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// From blocked ones.
+    pub(crate) blocked: Counter,
+    /// From computing ones.
+    pub(crate) computing: Counter,
 }
 
 /// What the monitor remembers of a processor.
@@ -229,7 +172,9 @@ impl Monitor<'_> {
             return None;
         }
         let waiting = self.waiting(processor, now_ns);
-        if waiting == 0 || self.shared.idle.is_any_idle() {
+        // An idle processor's next machine finds the rest, but not the backlog (README, Backlog).
+        let is_idle = self.shared.idle.is_any_idle();
+        if waiting == 0 || (is_idle && processor.thief.kept() == 0) {
             return None;
         }
         findings.suspects = true;
@@ -240,7 +185,11 @@ impl Monitor<'_> {
         if age_ns >= blocked_ns && self.suspects.is_blocked(machine.tid()) {
             return Some(true);
         }
-        let slice_ns = if waiting >= LONG_QUEUE { SLICE_LONG_QUEUE_NS } else { SLICE_NS };
+        let slice_ns = match waiting {
+            _ if is_idle => SLICE_HIDING_NS,
+            LONG_QUEUE.. => SLICE_LONG_QUEUE_NS,
+            _ => SLICE_NS,
+        };
         (age_ns >= slice_ns).then_some(false)
     }
 
@@ -248,6 +197,7 @@ impl Monitor<'_> {
     fn waiting(&self, processor: &Processor, now_ns: u64) -> usize {
         let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
         processor.thief.queued()
+            + processor.thief.kept()
             + usize::from(processor.thief.has_next())
             + self.shared.injectors.len()
             + usize::from(due <= now_ns)
@@ -272,9 +222,9 @@ impl Monitor<'_> {
             }
             any_blocked |= blocked;
             if blocked {
-                shared.monitor.taken_blocked.bump();
+                shared.taken.blocked.bump();
             } else {
-                shared.monitor.taken_computing.bump();
+                shared.taken.computing.bump();
                 machine.swap_slice(Slice::Long);
                 if machine.tid() != 0 {
                     crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
@@ -351,6 +301,6 @@ impl Monitor<'_> {
             coming => coming,
         };
         let until = (now_ns + self.period_ns).min(deadline_ns);
-        futex::wait(&self.shared.monitor.asleep, AWAKE, Some(until));
+        shared.monitor.sleep(Some(until));
     }
 }
