@@ -373,6 +373,11 @@ impl<T: Sync + Link> Thief<T> {
         self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
     }
 
+    /// Whether one waits whose deadline has come.
+    pub(crate) fn has_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
     /// How many green threads wait in the backlog, where nobody but the holder sees them.
     pub(crate) fn kept(&self) -> usize {
         self.shared.kept.get()
