@@ -186,6 +186,92 @@ fn random_traces_that_free_each_others_blocks() {
     }
 }
 
+/// Phases of threads that end, whose survivors go to the threads of the next: several threads free
+/// into the same spans at the same moment, full ones and those that ended threads have left.
+#[test]
+fn threads_of_each_phase_free_what_the_last_has_left() {
+    let mut left: Vec<Vec<Filled>> = (0..4).map(|_| Vec::new()).collect();
+    for phase in 0..8 {
+        // Everybody gets a part of what each of the others has left.
+        let mut parts: Vec<Vec<Filled>> = (0..4).map(|_| Vec::new()).collect();
+        for (index, block) in left.into_iter().flatten().enumerate() {
+            parts[index % 4].push(block);
+        }
+        let run = |mut live: Vec<Filled>, stream: u64| {
+            let mut random = Random::new(stream);
+            for _ in 0..6_000 {
+                live.push(Filled::new(layout(8 << random.below(6), 8), stream as u8, false));
+                if live.len() > 100 && random.below(100) < 90 {
+                    live.swap_remove(random.below(live.len())).free();
+                }
+            }
+            live.drain(live.len().min(2000)..).for_each(Filled::free);
+            live
+        };
+        let threads: Vec<_> = (0..)
+            .zip(parts)
+            .map(|(index, live)| thread::spawn(move || run(live, phase * 4 + index)))
+            .collect();
+        left = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+    }
+    left.into_iter().flatten().for_each(Filled::free);
+}
+
+/// Spans of few blocks fill up all the time while others free into them: a push that is overtaken
+/// by the owner's giving the span up turns into a claim.
+#[test]
+fn spans_fill_up_while_others_free_into_them() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static SLOTS: [AtomicUsize; 40] = [const { AtomicUsize::new(0) }; 40];
+    let layout = layout(6000, 8);
+    // SAFETY: what was taken out of a slot by a swap is the taker's, live, and of this layout.
+    let end = |block: usize| unsafe { GLOBAL.dealloc(block as *mut u8, layout) };
+    let run = |stream: u64| {
+        let mut random = Random::new(stream);
+        for _ in 0..150_000 {
+            // SAFETY: the size is not 0.
+            let block = unsafe { GLOBAL.alloc(layout) } as usize;
+            let old = SLOTS[random.below(SLOTS.len())].swap(block, Ordering::AcqRel);
+            if old != 0 {
+                end(old);
+            }
+        }
+    };
+    thread::scope(|scope| (0..4).for_each(|stream| drop(scope.spawn(move || run(stream)))));
+    SLOTS.iter().map(|slot| slot.swap(0, Ordering::AcqRel)).filter(|&old| old != 0).for_each(end);
+}
+
+/// Blocks change hands by nothing but atomics, which a sanitizer sees even where `std` is not
+/// instrumented: this is the test that ThreadSanitizer runs with the allocator installed.
+#[test]
+fn threads_exchange_blocks_by_atomics() {
+    use std::sync::atomic::{AtomicPtr, Ordering};
+    static SLOTS: [AtomicPtr<Vec<u8>>; 64] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 64];
+    fn end(text: *mut Vec<u8>) {
+        if !text.is_null() {
+            // SAFETY: it came from `Box::into_raw`, and a swap took it out.
+            let text = unsafe { Box::from_raw(text) };
+            assert!(text.iter().all(|&byte| byte == text[0]));
+        }
+    }
+    let run = |stream: u64| {
+        let mut random = Random::new(stream);
+        for round in 0..10_000 {
+            let mut text = Box::new(vec![stream as u8; 1 + random.below(500)]);
+            if round % 100 == 0 {
+                text.resize(1 + random.below(200_000), stream as u8);
+            }
+            let slot = &SLOTS[random.below(SLOTS.len())];
+            end(slot.swap(Box::into_raw(text), Ordering::AcqRel));
+        }
+    };
+    for round in 0..3 {
+        let threads: Vec<_> = (0..4).map(|n| thread::spawn(move || run(n + round * 4))).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    }
+    SLOTS.iter().for_each(|slot| end(slot.swap(std::ptr::null_mut(), Ordering::AcqRel)));
+}
+
 #[test]
 fn every_small_size_and_power_of_two_alignment() {
     for shift in 0..=16 {

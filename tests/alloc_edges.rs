@@ -1,6 +1,5 @@
-//! The edges of a thread's and a process's life under `GthreadAlloc`: fork in the middle of it,
-//! destructors after the cache is gone, memory that runs out, threads by the ten thousand, memory
-//! that goes back.
+//! The edges of a thread's life under `GthreadAlloc` and of memory: destructors after the cache is
+//! gone, memory that runs out, memory that goes back, statistics.
 #![cfg(not(loom))]
 #![allow(
     clippy::unwrap_used,
@@ -14,8 +13,8 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use gthread::alloc::{self, Collect, GthreadAlloc};
@@ -29,55 +28,6 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn churn(rounds: usize, seed: usize) -> usize {
-    let mut live: Vec<Vec<u8>> = Vec::new();
-    let mut state = seed | 1;
-    for round in 0..rounds {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        live.push(vec![round as u8; 1 + (state >> 40) % 3000]);
-        if live.len() > 64 {
-            live.swap_remove((state >> 20) % 64);
-        }
-    }
-    live.iter().map(Vec::len).sum()
-}
-
-#[test]
-fn a_forked_child_allocates_while_others_were_in_the_middle_of_it() {
-    let _alone = alone();
-    let stop = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..4)
-        .map(|seed| {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    // New threads too: their caches are made and given up under the fork.
-                    thread::spawn(move || churn(200, seed)).join().expect("no panic");
-                    churn(500, seed);
-                }
-            })
-        })
-        .collect();
-    for round in 0..150 {
-        // SAFETY: the child only allocates, which the fork handlers allow, and ends by `_exit`.
-        let child = unsafe { libc::fork() };
-        assert!(child >= 0, "fork");
-        if child == 0 {
-            // SAFETY: an alarm ends a child that hangs.
-            unsafe { libc::alarm(20) };
-            let sum = churn(2000, round) + vec![1u8; 1 << 20].len();
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(sum == 0)) };
-        }
-        let mut status = 0;
-        // SAFETY: waits for the child just made.
-        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-        assert_eq!(status, 0, "round {round}");
-    }
-    stop.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
 #[test]
@@ -103,21 +53,6 @@ fn destructors_of_keys_made_later_may_allocate_and_free() {
         .expect("no panic");
     }
     assert_eq!(RUNS.load(Ordering::Relaxed), 4000);
-}
-
-#[test]
-fn ten_thousand_threads_leave_nothing_behind() {
-    let _alone = alone();
-    let run = |threads: usize| {
-        for seed in 0..threads {
-            thread::spawn(move || churn(100, seed)).join().expect("no panic");
-        }
-        alloc::collect(Collect::Everything);
-        alloc::stats().committed_bytes
-    };
-    let before = run(500);
-    let after = run(9500);
-    assert!(after <= before + (4 << 20), "{before} bytes after 500 threads, {after} after 10,000");
 }
 
 #[test]
@@ -206,62 +141,6 @@ fn memory_that_runs_out_at_any_point_is_a_null_pointer() {
         }
         if nulls == 0 && count > 20 {
             break;
-        }
-    }
-}
-
-#[test]
-fn an_invalid_free_ends_the_process_with_a_message() {
-    let cases = ["twice", "inside", "huge-twice"];
-    if let Ok(case) = std::env::var("GTHREAD_ALLOC_CRASH") {
-        crash(&case);
-        return;
-    }
-    for case in cases {
-        let program = std::env::current_exe().expect("a path");
-        let output = std::process::Command::new(program)
-            .args(["--exact", "an_invalid_free_ends_the_process_with_a_message", "--nocapture"])
-            .env("GTHREAD_ALLOC_CRASH", case)
-            .output()
-            .expect("it runs");
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{case} went unnoticed");
-        if case != "huge-twice" {
-            assert!(text.contains("invalid free"), "{case}: {text}");
-        }
-    }
-}
-
-fn crash(case: &str) {
-    let large = Layout::from_size_align(100_000, 8).expect("valid");
-    let huge = Layout::from_size_align(50 << 20, 8).expect("valid");
-    match case {
-        "twice" => {
-            // SAFETY: the size is not 0.
-            let block = unsafe { GLOBAL.alloc(large) };
-            // SAFETY: live.
-            unsafe { GLOBAL.dealloc(block, large) };
-            // SAFETY: none: this is the crash under test, in a process of its own.
-            unsafe { GLOBAL.dealloc(block, large) };
-        }
-        "inside" => {
-            let layout = Layout::from_size_align(48, 8).expect("valid");
-            // SAFETY: the size is not 0.
-            let block = unsafe { GLOBAL.alloc(layout) } as usize;
-            // Another thread: the fast path of the owner does not look.
-            let _ = thread::spawn(move || {
-                // SAFETY: none: this is the crash under test, in a process of its own.
-                unsafe { GLOBAL.dealloc((block + 8) as *mut u8, layout) };
-            })
-            .join();
-        }
-        _ => {
-            // SAFETY: the size is not 0.
-            let block = unsafe { GLOBAL.alloc(huge) };
-            // SAFETY: live.
-            unsafe { GLOBAL.dealloc(block, huge) };
-            // SAFETY: none: this is the crash under test, in a process of its own.
-            unsafe { GLOBAL.dealloc(block, huge) };
         }
     }
 }

@@ -17,7 +17,7 @@ use gthread::fault::{Call as Fault, calls, clear, fail};
 use gthread::{BuildErrorKind, Builder, Runtime};
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs `body` in a process of its own; what it wrote on standard error.
@@ -359,4 +359,94 @@ fn a_refused_signal_action_is_an_error_of_build_or_goes_without_reports() {
         clear();
         assert_usable(&runtime(1));
     });
+}
+
+/// Whether a signal mask that one green thread has changed is seen by others.
+fn a_mask_leaks() -> bool {
+    /// The mask of the kernel's thread, by the kernel's own word.
+    fn mask() -> u64 {
+        let mut mask = 0_u64;
+        let (nothing, place) = (std::ptr::null::<u64>(), &raw mut mask);
+        // SAFETY: no new mask is given; the old one is written to `mask`.
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 0, nothing, place, 8_usize) };
+        mask
+    }
+    let runtime = runtime(1);
+    let leaks = runtime.run(|| {
+        let before = mask();
+        let masker = gthread::spawn(|| {
+            // SAFETY: a signal set of zeros is one.
+            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+            // SAFETY: `set` is a signal set.
+            unsafe { libc::sigaddset(&raw mut set, libc::SIGUSR2) };
+            // SAFETY: as above, and the old one is not asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+            gthread::park();
+        });
+        let mut leaks = false;
+        for _ in 0..50 {
+            gthread::yield_now();
+            leaks |= mask() != before;
+            leaks |= gthread::spawn(move || mask() != before).join().unwrap();
+        }
+        masker.thread().unpark();
+        masker.join().unwrap();
+        leaks
+    });
+    runtime.shutdown();
+    leaks
+}
+
+#[test]
+fn a_signal_mask_leaks_without_its_fix_only() {
+    let name = "a_signal_mask_leaks_without_its_fix_only";
+    if is_child(name) {
+        let _dog = watch(name);
+        assert_eq!(a_mask_leaks(), std::env::var_os("GTHREAD_TEST_WITHOUT").is_some());
+        return;
+    }
+    assert_passed(&in_child(name, &[]));
+    // The control, in which other green threads have to see it.
+    assert_passed(&in_child(name, &[("GTHREAD_TEST_WITHOUT", "F10")]));
+}
+
+#[test]
+fn no_memory_for_thread_locals_delays_a_green_thread_and_loses_none() {
+    let name = "no_memory_for_thread_locals_delays_a_green_thread_and_loses_none";
+    let errors = alone(name, || {
+        let runtime = runtime(2);
+        let done = Arc::new(AtomicU64::new(0));
+        let spawn = |pinned: bool, hold: &Arc<AtomicBool>| {
+            let (done, hold) = (done.clone(), hold.clone());
+            let builder = if pinned { Builder::new().pinned() } else { Builder::new() };
+            let body = move || {
+                while hold.load(Ordering::Acquire) {
+                    gthread::yield_now();
+                }
+                done.fetch_add(1, Ordering::AcqRel);
+            };
+            builder.spawn_on(&runtime, body).unwrap()
+        };
+        // The first few get blocks, then there is no memory for ever: the others run one after the
+        // other on the slots that those leave. Some keep theirs until others have asked in vain.
+        let hold = Arc::new(AtomicBool::new(true));
+        fail(Fault::Block, 4, u64::MAX, libc::ENOMEM);
+        let handles: Vec<_> = (0..60).map(|n| spawn(n % 7 == 0, &hold)).collect();
+        eventually("nobody asked for a fifth block", || calls(Fault::Block) > 6);
+        assert_eq!(done.load(Ordering::Acquire), 0);
+        hold.store(false, Ordering::Release);
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert_eq!(done.load(Ordering::Acquire), 60);
+        clear();
+        assert_usable(&runtime);
+        // And for a time: they wait until it is over.
+        fail(Fault::Block, 0, 5, libc::ENOMEM);
+        let late = Builder::new().stack_size(1 << 21).spawn_on(&runtime, || ()).unwrap();
+        late.join().unwrap();
+        assert!(calls(Fault::Block) >= 6, "it was not in want of memory");
+        clear();
+        runtime.shutdown();
+    });
+    let told = errors.matches("no memory for the thread-locals").count();
+    assert!(is_child(name) || told == 1, "told once: {errors}");
 }

@@ -202,12 +202,16 @@ fn green_threads_keep_no_state_of_libraries_that_machines_should_keep() {
             let heap = unsafe { libc::mallinfo2() };
             heap.uordblks + heap.hblkhd
         };
-        let per_green_thread = |live: usize| {
+        let per_green_thread = |live: usize, pins: bool| {
             let before = heap();
             runtime.run(|| {
                 let handles: Vec<_> = (0..live)
                     .map(|_| {
-                        gthread::spawn(|| {
+                        gthread::spawn(move || {
+                            if pins {
+                                let queue = crossbeam_deque::Worker::<u8>::new_fifo();
+                                assert!(queue.stealer().steal().is_empty());
+                            }
                             let children: Vec<_> =
                                 (0..3).map(|_| gthread::spawn(gthread::park)).collect();
                             gthread::yield_now();
@@ -235,9 +239,12 @@ fn green_threads_keep_no_state_of_libraries_that_machines_should_keep() {
             })
         };
         // The first time makes headers and timers, which are kept for the second.
-        per_green_thread(LIVE);
-        let bytes = per_green_thread(LIVE);
+        per_green_thread(LIVE, false);
+        let bytes = per_green_thread(LIVE, false);
         assert!(bytes < 1_000, "{bytes} bytes of heap for each green thread");
+        // The control: each steals once on its own thread pointer, as nothing in the runtime does.
+        let bytes = per_green_thread(LIVE, true);
+        assert!(bytes > 1_500, "{bytes}: a record of crossbeam-epoch would not be seen");
         runtime.shutdown();
     });
 }

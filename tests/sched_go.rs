@@ -2,7 +2,10 @@
 //! it mirrors. No test asserts a time: what must not happen is a hang, which the watchdog sees.
 //!
 //! Others of them are elsewhere: YieldProgress and TimerFairness in `api_wait`, BigGOMAXPROCS in
-//! `api_runtime`, Preemption and PreemptionAfterSyscall in `handoff`, LockOSThread in `api_pinned`.
+//! `api_runtime`, Preemption and PreemptionAfterSyscall in `handoff`, LockOSThread, YieldLocked and
+//! BlockLocked in `api_pinned`, ThreadExhaustion in `faults`. SchedLocalQueue and LocalQueueSteal
+//! are models (`processor::run_queue_model`). Not mirrored: the reports of deadlocks (a program
+//! whose green threads all wait may be waited for from outside), SchedPauseMetrics (nothing pauses).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -200,8 +203,12 @@ fn a_pair_that_works_much_and_one_that_works_little_share_the_processor() {
         let stop = Arc::new(AtomicBool::new(false));
         let (hogs, hog_handles) = pair(1_000_000, &stop);
         let (lights, light_handles) = pair(1_000, &stop);
-        // Both get on, however long it takes.
-        while hogs.load(Ordering::Relaxed) < 20_000_000 || lights.load(Ordering::Relaxed) < 20_000 {
+        // However long it takes; a unit test of the run queue counts it exactly.
+        let is_fair = || {
+            let (hogs, lights) = (hogs.load(Ordering::Relaxed), lights.load(Ordering::Relaxed));
+            hogs.min(lights) > 1_000_000 && hogs / lights < 20 && lights / hogs < 20
+        };
+        while !is_fair() {
             gthread::sleep(Duration::from_millis(5));
         }
         stop.store(true, Ordering::Release);
@@ -216,6 +223,63 @@ fn a_pair_that_works_much_and_one_that_works_little_share_the_processor() {
 }
 
 #[test]
+fn a_timer_fires_beside_those_who_only_make_system_calls() {
+    // TestTimerFairness2: calls that return at once, one after the other.
+    for processors in [1, 2] {
+        let _dog = watch("TimerFairness2");
+        let runtime = runtime(processors);
+        runtime.run(|| {
+            let stop = Arc::new(AtomicBool::new(false));
+            let callers: Vec<_> = (0..3)
+                .map(|_| {
+                    let stop = stop.clone();
+                    gthread::spawn(move || {
+                        while !stop.load(Ordering::Acquire) {
+                            // SAFETY: takes nothing and only returns a number.
+                            unsafe { libc::syscall(libc::SYS_getppid) };
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..20 {
+                gthread::sleep(Duration::from_micros(500));
+            }
+            stop.store(true, Ordering::Release);
+            callers.into_iter().for_each(|caller| caller.join().unwrap());
+        });
+        runtime.shutdown();
+    }
+}
+
+#[test]
+fn sleepers_wake_beside_their_spawner() {
+    // Go has no such test. While one spawns as fast as it can, nobody but the others looks at the
+    // timers of its processor, and they find fresh green threads to steal all the time.
+    for processors in [1, 2, 4] {
+        let _dog = watch("sleepers beside their spawner");
+        let runtime = runtime(processors);
+        runtime.run(|| {
+            for _ in 0..10 {
+                let woken = Arc::new(AtomicU64::new(0));
+                for _ in 0..50 {
+                    let woken = woken.clone();
+                    drop(gthread::spawn(move || {
+                        gthread::sleep(Duration::from_millis(1));
+                        woken.fetch_add(1, Ordering::AcqRel);
+                    }));
+                }
+                // Some of them sleep on this processor.
+                gthread::yield_now();
+                while woken.load(Ordering::Acquire) < 50 {
+                    drop(gthread::spawn(std::hint::spin_loop));
+                }
+            }
+        });
+        runtime.shutdown();
+    }
+}
+
+#[test]
 fn spawning_without_end_holds_nobody_up() {
     // TestStopTheWorldDeadlock has a perpetual spawner; here it must not starve the others.
     for processors in [1, 2] {
@@ -226,7 +290,8 @@ fn spawning_without_end_holds_nobody_up() {
             let seen = stop.clone();
             fn again(stop: Arc<AtomicBool>) {
                 if !stop.load(Ordering::Acquire) {
-                    drop(gthread::spawn(move || again(stop)));
+                    // Refused, if the runtime has begun to end meanwhile.
+                    drop(gthread::Builder::new().spawn(move || again(stop)));
                 }
             }
             again(seen);

@@ -358,6 +358,8 @@ func sleepers(count int) []float64 {
 	least, spread := 500*time.Millisecond, time.Second
 	if quick {
 		least, spread = 100*time.Millisecond, 100*time.Millisecond
+	} else if count >= 1_000_000 {
+		least, spread = 5*time.Second, 5*time.Second
 	}
 	late := make([]time.Duration, count)
 	var group sync.WaitGroup

@@ -27,6 +27,8 @@ use crate::peers::{Futures, Threads};
 pub(crate) enum Peer {
     Ours,
     Std,
+    /// OS threads with parking_lot's locks.
+    ParkingLot,
     Tokio,
     Smol,
     May,
@@ -36,13 +38,22 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Ours, Self::Std, Self::Tokio, Self::Smol, Self::May, Self::Go, Self::Bare];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ours,
+        Self::Std,
+        Self::ParkingLot,
+        Self::Tokio,
+        Self::Smol,
+        Self::May,
+        Self::Go,
+        Self::Bare,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "gthread",
             Self::Std => "OS threads",
+            Self::ParkingLot => "parking_lot",
             Self::Tokio => "tokio",
             Self::Smol => "smol",
             Self::May => "may",

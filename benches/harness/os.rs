@@ -26,6 +26,17 @@ pub(crate) fn pin_at_start(command: &mut Command, count: usize) {
     unsafe { command.pre_exec(pin) };
 }
 
+/// Keeps the calling thread, and those it starts, to the first of its processors, so that the
+/// others are somebody else's alone.
+pub(crate) fn keep_to_first() {
+    let Ok(allowed) = allowed_cpus() else { return };
+    let mut first = empty_set();
+    // SAFETY: it is below CPU_SETSIZE, because `allowed_cpus` counts up to it.
+    allowed.iter().take(1).for_each(|&cpu| unsafe { libc::CPU_SET(cpu, &mut first) });
+    // SAFETY: the set is a valid `cpu_set_t` of the size given.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &first) };
+}
+
 fn empty_set() -> libc::cpu_set_t {
     // SAFETY: `cpu_set_t` is an array of integers, for which zeroes are the empty set.
     unsafe { std::mem::zeroed() }

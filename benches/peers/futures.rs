@@ -47,6 +47,9 @@ impl Futures for Tokio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
         tokio::time::sleep(duration)
     }
+    async fn timeout(limit: Duration, inner: impl Future<Output = ()> + Send) {
+        tokio::time::timeout(limit, inner).await.expect("the deadline is far");
+    }
     fn blocking<T: Send + 'static>(
         f: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send {
@@ -72,6 +75,12 @@ impl Futures for Smol {
     }
     async fn sleep(duration: Duration) {
         smol::Timer::after(duration).await;
+    }
+    async fn timeout(limit: Duration, inner: impl Future<Output = ()> + Send) {
+        let late = async {
+            smol::Timer::after(limit).await;
+        };
+        smol::future::or(inner, late).await;
     }
     fn blocking<T: Send + 'static>(
         f: impl FnOnce() -> T + Send + 'static,

@@ -28,6 +28,7 @@ pub(crate) trait Threads: Send + 'static {
     fn thread<T: Send + 'static>(handle: &Self::Handle<T>) -> Self::Thread;
     fn current() -> Self::Thread;
     fn park();
+    fn park_timeout(timeout: Duration);
     fn unpark(thread: &Self::Thread);
     fn yield_now();
     fn sleep(duration: Duration);
@@ -47,6 +48,11 @@ pub(crate) trait Futures: Send + 'static {
     fn spawn<T: Send + 'static>(f: impl Future<Output = T> + Send + 'static) -> Self::Handle<T>;
     fn yield_now() -> impl Future<Output = ()> + Send;
     fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+    /// Waits for `inner`, at most so long.
+    fn timeout(
+        limit: Duration,
+        inner: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = ()> + Send;
     fn blocking<T: Send + 'static>(
         f: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send;

@@ -48,6 +48,9 @@ impl Threads for Ours {
     fn park() {
         gthread::park();
     }
+    fn park_timeout(timeout: Duration) {
+        gthread::park_timeout(timeout);
+    }
     fn unpark(thread: &Self::Thread) {
         thread.unpark();
     }
@@ -93,6 +96,9 @@ impl Threads for Std {
     }
     fn park() {
         std::thread::park();
+    }
+    fn park_timeout(timeout: Duration) {
+        std::thread::park_timeout(timeout);
     }
     fn unpark(thread: &Self::Thread) {
         thread.unpark();
@@ -146,6 +152,9 @@ impl Threads for May {
     }
     fn park() {
         may::coroutine::park();
+    }
+    fn park_timeout(timeout: Duration) {
+        may::coroutine::park_timeout(timeout);
     }
     fn unpark(thread: &Self::Thread) {
         thread.unpark();

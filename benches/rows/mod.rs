@@ -1,5 +1,6 @@
 //! The rows of all benches, one file per question.
 
+pub(crate) mod echo;
 pub(crate) mod handoff;
 pub(crate) mod idle;
 pub(crate) mod park_pingpong;
@@ -9,5 +10,7 @@ pub(crate) mod skynet;
 pub(crate) mod sleepers;
 pub(crate) mod spawn;
 pub(crate) mod switch;
+pub(crate) mod sync;
 mod ticker;
+pub(crate) mod timers;
 pub(crate) mod yielding;

@@ -8,15 +8,20 @@ use crate::harness::os::{self, EmptyEpoll};
 use crate::harness::{Cell, Entry, GO, Metric, Peer, Row, entry, metric};
 use crate::peers::{Futures, May, Ours, Smol, Std, Threads, Tokio};
 
-/// 500 to 1,500 ms (100 to 200 in a quick run), spread evenly and in no order.
-fn length(index: u64, quick: bool) -> Duration {
-    let (least, spread) = if quick { (100, 100) } else { (500, 1_000) };
+/// 500 to 1,500 ms (100 to 200 in a quick run; 5 to 10 s of a million, which take long to start),
+/// spread evenly and in no order.
+fn length(index: u64, cell: &Cell) -> Duration {
+    let (least, spread) = match cell.quick {
+        true => (100, 100),
+        false if cell.size < 1_000_000 => (500, 1_000),
+        false => (5_000, 5_000),
+    };
     let share = u128::from(index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     Duration::from_millis(least) + Duration::from_nanos(((share * spread * 1_000_000) >> 64) as u64)
 }
 
 fn many_threads<P: Threads>(cell: &Cell) -> Vec<f64> {
-    let (count, quick) = (cell.size, cell.quick);
+    let (count, cell) = (cell.size, *cell);
     P::run(cell.processors, move || {
         let sleeper = |length: Duration| {
             move || {
@@ -26,21 +31,21 @@ fn many_threads<P: Threads>(cell: &Cell) -> Vec<f64> {
             }
         };
         let handles: Vec<_> =
-            (0..count).map(|i| P::spawn_sized(64 * 1024, sleeper(length(i, quick)))).collect();
+            (0..count).map(|i| P::spawn_sized(64 * 1024, sleeper(length(i, &cell)))).collect();
         let late: Vec<_> = handles.into_iter().map(P::join).collect();
         summary_us(&late)[..2].to_vec()
     })
 }
 
 fn many_futures<P: Futures>(cell: &Cell) -> Vec<f64> {
-    let (count, quick) = (cell.size, cell.quick);
+    let (count, cell) = (cell.size, *cell);
     P::run(cell.processors, async move {
         let sleeper = |length: Duration| async move {
             let start = Instant::now();
             P::sleep(length).await;
             start.elapsed().saturating_sub(length)
         };
-        let handles: Vec<_> = (0..count).map(|i| P::spawn(sleeper(length(i, quick)))).collect();
+        let handles: Vec<_> = (0..count).map(|i| P::spawn(sleeper(length(i, &cell)))).collect();
         let mut late = Vec::with_capacity(count as usize);
         for handle in handles {
             late.push(handle.await);
@@ -101,6 +106,13 @@ const HUNDRED: &[Entry] = &[
     entry(Peer::Smol, many_futures::<Smol>),
     GO,
 ];
+/// Those that keep so many at once.
+const MILLION: &[Entry] = &[
+    entry(Peer::Ours, many_threads::<Ours>),
+    entry(Peer::Tokio, many_futures::<Tokio>),
+    entry(Peer::Smol, many_futures::<Smol>),
+    GO,
+];
 const SHORTS: &[Entry] = &[
     entry(Peer::Ours, short_threads::<Ours>),
     entry(Peer::Std, short_threads::<Std>),
@@ -124,6 +136,7 @@ const SHORT_LATE: &[Metric] = &[
 pub(crate) const ROWS: &[Row] = &[
     row("sleepers_20k", "20,000 sleepers", 2, (20_000, 1_000), TWENTY_LATE, TWENTY),
     row("sleepers_100k", "100,000 sleepers", 2, (100_000, 2_000), HUNDRED_LATE, HUNDRED),
+    row("sleepers_1m", "1,000,000 sleepers", 2, (1_000_000, 5_000), TWENTY_LATE, MILLION),
     row("sleep_50us", "sleep(50 µs)", 1, (4_000, 200), SHORT_LATE, SHORTS),
 ];
 

@@ -27,11 +27,14 @@ const GROUPS: &[&[Row]] = &[
     rows::yielding::ROWS,
     rows::switch::ROWS,
     rows::park_pingpong::ROWS,
+    rows::sync::ROWS,
     rows::skynet::ROWS,
     rows::parked_memory::ROWS,
     rows::handoff::ROWS,
     rows::sleepers::ROWS,
+    rows::timers::ROWS,
     rows::idle::ROWS,
+    rows::echo::ROWS,
 ];
 
 const USAGE: &str = "usage: .ci/bench-table [--quick] [--rounds 1..=99] [--write] [--list] [NAME…]";
@@ -86,6 +89,9 @@ fn parse_rounds(value: Option<&String>) -> Result<usize, String> {
 
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench reports to the terminal")]
 fn main() -> ExitCode {
+    if let Some(served) = rows::echo::serve_if_asked() {
+        return served;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == "--cell") {
         return harness::main(GROUPS);

@@ -21,6 +21,7 @@ fn colour(peer: Peer) -> &'static str {
     match peer {
         Peer::Ours => "#d9480f",
         Peer::Std => "#868e96",
+        Peer::ParkingLot => "#495057",
         Peer::Tokio => "#4263eb",
         Peer::Smol => "#9775fa",
         Peer::May => "#37b24d",

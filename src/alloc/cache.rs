@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use super::central;
-use super::class::{COUNT, Class, DIRECT_MAX};
+use super::class::{COUNT, Class, DIRECT_MAX, FIRST};
 use super::scavenger;
 use super::span::{Owned, Span};
 use super::thread;
@@ -162,7 +162,7 @@ impl Cache {
                 if self.swap_for_partial(class, span) {
                     continue;
                 }
-                if span.cut() {
+                if span.cut() || span.end_quarantine() {
                     return span.pop().map(|block| (span, block));
                 }
                 if !self.give_up_full(span) {
@@ -276,10 +276,11 @@ impl Cache {
     /// The span's last block has come back: keeps the span if it is the current one and cheap
     /// to keep, else returns it.
     pub(crate) fn emptied(&self, span: Owned) {
+        span.check_emptied();
         if span.retired().get() {
             return;
         }
-        let super::span::Kind::Small(class) = span.kind() else { return };
+        let super::kind::Kind::Small(class) = span.kind() else { return };
         let current = self.bins[class.index()].current.get();
         if std::ptr::eq(current.span(), span.span()) {
             let share = KEPT_BYTES_ALL / thread::live_caches().max(1);
@@ -349,7 +350,7 @@ impl Cache {
             return;
         }
         let below = match class.index() {
-            0 => 0,
+            FIRST => 0,
             index => Class::from_index(index - 1).block_bytes() / 8 + 1,
         };
         for cell in &self.direct[below..=bytes / 8] {

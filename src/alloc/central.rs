@@ -2,7 +2,8 @@
 //!
 //! Doubly linked lists under eight locks (class modulo 8): a span passes through here when a
 //! thread ends or gives spans up, a claim saves making a span, and blocks never pass through.
-//! Steps 3, 4, 5 and 7 of `README.md`, "The remote word", are functions below.
+//! Steps 3, 4, 5 and 7 of `README.md`, "The remote word", are functions below; what they do to the
+//! lists is in `lists`, which models compile.
 //!
 //! Rejected: a bitmap of abandoned spans per class claimed by compare-and-swap (mimalloc 3): a
 //! bit for each granule and class, for an operation that is rare and as often as not is followed
@@ -10,108 +11,91 @@
 
 use super::class::{COUNT, Class};
 use super::geometry::{GRANULE, GRANULE_PAGES, PAGE};
+use super::kind::Kind;
+use super::lists::{self, Listed, Lists};
 use super::page_heap::{self, HEAP};
-use super::remote::Listing;
-use super::span::{Kind, Owned, Span};
+use super::remote::{Listing, RemoteFrees};
+use super::span::{Owned, Span};
 use crate::primitive::lock::{Guard, Lock, Rank};
 
 /// Locks; a class has the one of its index modulo this.
 pub(crate) const STRIPES: usize = 8;
 
-/// The heads of the lists of one stripe.
-#[derive(Debug)]
-pub(crate) struct Lists {
-    heads: [Option<&'static Span>; COUNT / STRIPES],
+/// The lists of the classes of one stripe.
+pub(crate) type Stripe = Lists<Span, { COUNT / STRIPES }>;
+
+const fn stripe(index: u8) -> Lock<Stripe> {
+    Lock::new(Rank(100 + index), Lists::new())
 }
 
-// SAFETY: `heads` refers to headers, which are never unmapped; their links are written under the
-// lock this value lives in (Inv. Linked).
-unsafe impl Send for Lists {}
-
-const fn stripe(index: u8) -> Lock<Lists> {
-    Lock::new(Rank(100 + index), Lists { heads: [None; COUNT / STRIPES] })
-}
-
-static CENTRAL: [Lock<Lists>; STRIPES] =
+static CENTRAL: [Lock<Stripe>; STRIPES] =
     [stripe(0), stripe(1), stripe(2), stripe(3), stripe(4), stripe(5), stripe(6), stripe(7)];
 
-impl Lists {
-    fn push(&mut self, class: Class, span: &'static Span) {
-        let head = &mut self.heads[class.index() / STRIPES];
-        let (prev, next) = span.links();
-        prev.set(None);
-        next.set(*head);
-        if let Some(second) = *head {
-            second.links().0.set(Some(span));
-        }
-        *head = Some(span);
+impl Listed for Span {
+    fn prev(&self) -> Option<&'static Self> {
+        self.links().0.get()
     }
 
-    fn unlink(&mut self, class: Class, span: &'static Span) {
-        let (prev, next) = span.links();
-        match prev.get() {
-            Some(before) => before.links().1.set(next.get()),
-            None => self.heads[class.index() / STRIPES] = next.get(),
-        }
-        if let Some(after) = next.get() {
-            after.links().0.set(prev.get());
-        }
-        prev.set(None);
-        next.set(None);
+    fn set_prev(&self, span: Option<&'static Self>) {
+        self.links().0.set(span);
+    }
+
+    fn next(&self) -> Option<&'static Self> {
+        self.links().1.get()
+    }
+
+    fn set_next(&self, span: Option<&'static Self>) {
+        self.links().1.set(span);
+    }
+
+    fn remote(&self) -> &RemoteFrees {
+        Self::remote(self)
+    }
+
+    fn used(&self) -> u32 {
+        Self::used(self)
+    }
+
+    fn disown(&self) {
+        self.set_owner(0);
     }
 }
 
-fn lock(class: Class) -> Guard<'static, Lists> {
-    CENTRAL[class.index() % STRIPES].lock()
+fn place(class: Class) -> (&'static Lock<Stripe>, usize) {
+    (&CENTRAL[class.index() % STRIPES], class.index() / STRIPES)
 }
 
 /// Takes every lock of central, in rank order: before a fork.
-pub(crate) fn lock_all() -> [Guard<'static, Lists>; STRIPES] {
-    std::array::from_fn(|index| CENTRAL[index].lock())
+pub(crate) fn lock_all() -> [Guard<'static, Stripe>; STRIPES] {
+    lists::lock_all(&CENTRAL)
 }
 
 /// Step 3: gives up a span that has free blocks or remote frees; an empty one goes back.
 pub(crate) fn list(span: Owned, class: Class) {
-    span.set_owner(0);
-    let listing = {
-        let mut lists = lock(class);
-        lists.push(class, span.span());
-        let listing = span.remote().list(span.used());
-        if listing == Listing::Empty {
-            lists.unlink(class, span.span());
-        }
-        listing
-    };
-    if listing == Listing::Empty {
+    let (lists, slot) = place(class);
+    if lists::list(lists, slot, span.span()) == Listing::Empty {
         return_span(span, class);
     }
 }
 
 /// Step 4: claims a span of `class`, if there is one.
 pub(crate) fn claim(class: Class) -> Option<Owned> {
-    let mut lists = lock(class);
-    let mut at = lists.heads[class.index() / STRIPES];
-    while let Some(span) = at {
-        if span.remote().claim_listed(span.used()) {
-            lists.unlink(class, span);
-            // SAFETY: the exchange above made this thread the owner (Inv. Owner).
-            return Some(unsafe { Owned::assume(span) });
-        }
-        // Its last free has claimed it and waits for the lock.
-        at = span.links().1.get();
-    }
-    None
+    let (lists, slot) = place(class);
+    // SAFETY: the claim made this thread the owner (Inv. Owner).
+    lists::claim(lists, slot).map(|span| unsafe { Owned::assume(span) })
 }
 
 /// Step 5: the span's last free, which has claimed it, takes it off its list and returns it.
 pub(crate) fn return_claimed(span: Owned, class: Class) {
-    lock(class).unlink(class, span.span());
+    let (lists, slot) = place(class);
+    lists::take_off(lists, slot, span.span());
     return_span(span, class);
 }
 
 /// Step 7: a free has claimed a listed span to adopt it, `out` blocks of which are out.
 pub(crate) fn adopt_claimed(span: Owned, class: Class, out: u32) {
-    lock(class).unlink(class, span.span());
+    let (lists, slot) = place(class);
+    lists::take_off(lists, slot, span.span());
     span.remote().settle(span.used(), out);
 }
 

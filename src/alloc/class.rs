@@ -24,6 +24,15 @@ pub(crate) const COUNT: usize = 80;
 /// The largest size that the cache finds by its table of eighths, without computing a class.
 pub(crate) const DIRECT_MAX: usize = 2048;
 
+/// The smallest block of a class in use: free blocks of hardened builds hold two words.
+pub(crate) const MIN_BLOCK_BYTES: usize = if cfg!(feature = "alloc-hardened") { 16 } else { 8 };
+
+/// The index of the smallest class in use.
+pub(crate) const FIRST: usize = MIN_BLOCK_BYTES / 8 - 1;
+
+/// The smallest size that has a class of its own.
+const MIN_SIZE: usize = MIN_BLOCK_BYTES - 7;
+
 /// Whether the table of eighths serves a size and an alignment: size below [`DIRECT_MAX`] and
 /// alignment at most 8, in one comparison.
 #[inline(always)]
@@ -56,7 +65,7 @@ impl Class {
             return None;
         }
         // Both are at most SMALL_MAX, which is a multiple of `align`: so is at most the sum.
-        let size = if size == 0 { 1 } else { size };
+        let size = if size < MIN_SIZE { MIN_SIZE } else { size };
         Some(Self::of_size((size + align - 1) & !(align - 1)))
     }
 

@@ -9,9 +9,10 @@ use std::ptr::NonNull;
 use super::cache::{Cache, or_null};
 use super::central;
 use super::class::{Class, is_direct};
+use super::kind::Kind;
 use super::large::{self, Contents};
 use super::remote::Freed;
-use super::span::{Kind, Owned, Span};
+use super::span::{Owned, Span};
 use super::thread;
 use crate::primitive::abort::rt_abort;
 
@@ -44,10 +45,49 @@ impl GthreadAlloc {
     }
 }
 
+cfg_if::cfg_if! {
+    if #[cfg(feature = "alloc-debug")] {
+        use super::debug::Checked as Entry;
+    } else {
+        use Core as Entry;
+    }
+}
+
+// SAFETY: passed on with their arguments, to `Core` or to the wrapper that checks its callers.
+unsafe impl GlobalAlloc for GthreadAlloc {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { Entry.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract.
+        unsafe { Entry.dealloc(block, layout) };
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { Entry.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { Entry.realloc(block, layout, size) }
+    }
+}
+
+/// The allocator itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Core;
+
 // SAFETY: `alloc` returns null or a block of at least the layout's size and alignment (class
 // table: Inv. Aligned; runs start on granules) that nobody else has until it is freed (README,
 // Inv. Owner and OnceBack); `dealloc` and `realloc` take only what `alloc` gave; none unwinds.
-unsafe impl GlobalAlloc for GthreadAlloc {
+unsafe impl GlobalAlloc for Core {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let cache = thread::cache();
@@ -141,6 +181,7 @@ extern "C" fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 extern "C" fn emptied(span: Owned) {
+    span.check_emptied();
     if !span.retired().get() {
         thread::cache().emptied(span);
     }
@@ -181,9 +222,16 @@ unsafe extern "C" fn free_slow(block: NonNull<u8>) {
         }
         Kind::Large(pages) => {
             // SAFETY: the caller's clauses.
-            unsafe { large::free(span, pages) };
+            let freed =
+                span.address() == block.as_ptr() as usize && unsafe { large::free(span, pages) };
+            if !freed {
+                abort_invalid(block, "not the start of a block, or freed twice at once");
+            }
         }
         Kind::Huge => {
+            if span.address() != block.as_ptr() as usize {
+                abort_invalid(block, "not the start of a block");
+            }
             // SAFETY: the caller's clauses.
             unsafe { large::free_huge(span) };
         }
@@ -205,6 +253,8 @@ unsafe fn free_remote(
     if !(address - span.address()).is_multiple_of(class.block_bytes()) {
         abort_invalid(block, "not the start of a block");
     }
+    // SAFETY: the caller's clause.
+    unsafe { span.check_out(block) };
     let wanted = cache.is_live() && cache.has_room(class);
     let freed = span.remote().free(span.slot_of(address), wanted, |next| {
         // SAFETY: the block is free by the caller's word, and nobody knows it before the push.
@@ -213,7 +263,10 @@ unsafe fn free_remote(
     if freed == Freed::Pushed {
         return;
     }
-    // SAFETY: both kinds of claim make this thread the owner (Inv. Owner).
+    // A push that was tried in vain has made the block look free.
+    // SAFETY: the block is in this thread's hand.
+    unsafe { span.unlink(block) };
+    // SAFETY: all kinds of claim make this thread the owner (Inv. Owner).
     let span = unsafe { Owned::assume(span) };
     match freed {
         Freed::Pushed => return,
@@ -286,7 +339,7 @@ unsafe fn move_block(block: NonNull<u8>, layout: Layout, size: usize) -> *mut u8
     // SAFETY: the alignment is that of a layout, and `size` does not overflow when rounded up.
     let new_layout = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
     // SAFETY: by the contract of `realloc` the size is not 0.
-    let moved = unsafe { GthreadAlloc.alloc(new_layout) };
+    let moved = unsafe { Core.alloc(new_layout) };
     if moved.is_null() {
         return moved;
     }
@@ -294,7 +347,7 @@ unsafe fn move_block(block: NonNull<u8>, layout: Layout, size: usize) -> *mut u8
     // SAFETY: both blocks have `bytes` bytes; the new one is nobody else's, so they are apart.
     unsafe { moved.copy_from_nonoverlapping(block.as_ptr(), bytes) };
     // SAFETY: the block is the caller's to give up.
-    unsafe { GthreadAlloc.dealloc(block.as_ptr(), layout) };
+    unsafe { Core.dealloc(block.as_ptr(), layout) };
     moved
 }
 

@@ -11,8 +11,9 @@
 use std::ptr::{NonNull, null_mut};
 
 use super::geometry::{ALIGN_MAX, GRANULE, LARGE_MAX, PAGE, WINDOW};
+use super::kind::Kind;
 use super::page_heap::{self, HEAP};
-use super::span::{Kind, Span};
+use super::span::Span;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::sys::pages;
 
@@ -60,14 +61,18 @@ pub(crate) fn allocate(size: usize, align: usize, contents: Contents) -> *mut u8
     block
 }
 
-/// Frees a large block.
+/// Frees a large block; `false` if somebody else has freed it this moment.
 ///
 /// # Safety
 /// - `span` is the header of a large block of `pages` pages that is live, which ends here.
-pub(crate) unsafe fn free(span: &'static Span, pages: usize) {
+#[must_use]
+pub(crate) unsafe fn free(span: &'static Span, pages: usize) -> bool {
     let address = span.address();
-    span.set_kind(Kind::Free);
+    if span.replace_kind(Kind::Free) != Kind::Large(pages) {
+        return false;
+    }
     HEAP.lock().give(address, pages, pages);
+    true
 }
 
 /// Makes a large block `size` bytes long where it is, if that can be.
@@ -121,6 +126,8 @@ fn allocate_huge(size: usize, align: usize) -> *mut u8 {
     let span = unsafe { Span::of(block) };
     span.set_large(Kind::Huge);
     span.mapped_bytes().set(bytes);
+    #[cfg(feature = "alloc-debug")]
+    super::debug::huge_opened(base);
     // ORDERING: Relaxed; statistics.
     HUGE_BYTES.fetch_add(bytes, Ordering::Relaxed);
     // ORDERING: Relaxed; statistics.
@@ -134,6 +141,8 @@ fn allocate_huge(size: usize, align: usize) -> *mut u8 {
 /// - `span` is the header of a live huge block, which ends here.
 pub(crate) unsafe fn free_huge(span: &'static Span) {
     let base = std::ptr::from_ref(span) as usize & !(WINDOW - 1);
+    #[cfg(feature = "alloc-debug")]
+    super::debug::huge_closed(base);
     let bytes = span.mapped_bytes().get();
     // ORDERING: Relaxed; statistics.
     HUGE_BYTES.fetch_sub(bytes, Ordering::Relaxed);

@@ -11,14 +11,23 @@
 //! | `class` | sizes to classes, constant tables |
 //! | `geometry` | pages, granules, windows, where a header lies |
 //! | `page_heap` | runs of pages, bitmaps with summaries, the scavenger's hand |
-//! | `span`, `remote` | the header of a span, its free lists; frees by others |
-//! | `central` | abandoned spans with free blocks |
-//! | `cache`, `thread` | the machine's cache; its life, fork |
+//! | `span`, `kind`, `remote` | the header of a span, its free lists; frees by others |
+//! | `central`, `lists` | abandoned spans with free blocks |
+//! | `cache`, `thread`, `once` | the machine's cache; its life, fork |
+//! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
 //! | `large`, `global` | blocks above 32 KiB; the four operations |
 //! | `scavenger`, `stats` | memory goes back; what the heap holds |
 
+#[cfg(not(loom))]
+mod block;
 mod class;
+#[cfg(all(not(loom), feature = "alloc-debug"))]
+mod debug;
 mod geometry;
+#[cfg(all(not(loom), feature = "alloc-hardened"))]
+mod hardened;
+mod lists;
+mod once;
 mod remote;
 
 cfg_if::cfg_if! {
@@ -26,6 +35,7 @@ cfg_if::cfg_if! {
         mod cache;
         mod central;
         mod global;
+        mod kind;
         mod large;
         mod on_machine;
         mod page_heap;
@@ -93,6 +103,8 @@ pub fn start_scavenger() -> bool {
 /// Bytes of the block that a size and alignment get: a size class, or whole pages.
 #[cfg(not(loom))]
 pub fn size_class(layout: std::alloc::Layout) -> usize {
+    #[cfg(feature = "alloc-debug")]
+    let layout = debug::padded(layout).unwrap_or(layout);
     class::Class::of(layout.size(), layout.align())
         .map_or_else(|| layout.size().next_multiple_of(geometry::PAGE), class::Class::block_bytes)
 }

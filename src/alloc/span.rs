@@ -7,35 +7,13 @@
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
+use super::block::{Block, Key, Order, QUARANTINE, cut_count};
 use super::class::Class;
 use super::geometry::{GRANULE, HEADER, granule_address, header_address};
+use super::kind::Kind;
 use super::remote::{Drained, RemoteFrees, Slot};
+use crate::primitive::abort::rt_abort;
 use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
-
-/// A free block: its first word links it to the next.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Block {
-    next: Cell<*mut Block>,
-}
-
-/// What a granule is used for, by its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Nothing: no run begins here, or it was given back.
-    Free,
-    /// The first granule of a span of blocks of a class.
-    Small(Class),
-    /// A further granule of a span, this many after the first.
-    Interior(usize),
-    /// A large block, a run of this many pages.
-    Large(usize),
-    /// A block with a mapping of its own.
-    Huge,
-}
-
-/// `Kind` in a word: `kind: 3 | value: 29`.
-const KIND_BITS: u32 = 3;
 
 /// The header; see the module.
 #[derive(Debug)]
@@ -52,7 +30,6 @@ pub(crate) struct Span {
     capacity: Cell<u32>,
     block_bytes: Cell<u32>,
     next: Cell<Option<&'static Span>>,
-    prev: Cell<Option<&'static Span>>,
     /// Written before the first block is handed out, read by whoever holds a block.
     shape: AtomicU32,
     /// All blocks of `free` but for their first words are zeros.
@@ -63,8 +40,14 @@ pub(crate) struct Span {
     retired: Cell<bool>,
     /// The owner adopted it from others.
     adopted: Cell<bool>,
-    /// On a line of its own: others write it.
+    /// For the links in free blocks.
+    key: Cell<Key>,
+    _line: [u8; 8 - size_of::<Key>()],
+    /// On a line of its own: others write it, and only slow paths use what follows.
     remote: RemoteFrees,
+    prev: Cell<Option<&'static Span>>,
+    /// What the owner freed before `local_free`: set aside by hardened builds.
+    aged: Cell<*mut Block>,
     /// The cache that owned the span when it was last given up as full.
     origin: Cell<usize>,
     /// [`Span::seal`]: tells a header from other memory.
@@ -75,9 +58,6 @@ pub(crate) struct Span {
 
 const _: () = assert!(size_of::<Span>() == HEADER);
 const _: () = assert!(std::mem::offset_of!(Span, remote) == 64);
-
-/// The bytes that are cut into blocks at a time: what a first use touches.
-const CUT_BYTES: u32 = 4096;
 
 impl Span {
     /// A span that is owned by nobody and has no free block; for constants.
@@ -91,13 +71,16 @@ impl Span {
             capacity: Cell::new(0),
             block_bytes: Cell::new(0),
             next: Cell::new(None),
-            prev: Cell::new(None),
-            remote: RemoteFrees::nobody(),
             shape: AtomicU32::new(0),
             free_is_zero: Cell::new(false),
             fresh_is_zero: Cell::new(false),
             retired: Cell::new(false),
             adopted: Cell::new(false),
+            key: Cell::new(Key::NONE),
+            _line: [0; 8 - size_of::<Key>()],
+            remote: RemoteFrees::nobody(),
+            prev: Cell::new(None),
+            aged: Cell::new(null_mut()),
             origin: Cell::new(0),
             seal: Cell::new(0),
             mapped_bytes: Cell::new(0),
@@ -136,32 +119,31 @@ impl Span {
         self.owner.load(Ordering::Relaxed) == cache
     }
 
+    /// Writes the owner, by the owner: the address of the caller's cache, or 0 before the span is
+    /// given up.
+    pub(crate) fn set_owner(&self, cache: usize) {
+        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
+        self.owner.store(cache, Ordering::Relaxed);
+    }
+
     /// What the granule is used for.
     pub(crate) fn kind(&self) -> Kind {
         // ORDERING: Relaxed; a holder of a block got it after the write; others count only.
-        let shape = self.shape.load(Ordering::Relaxed);
-        let value = (shape >> KIND_BITS) as usize;
-        match shape & 7 {
-            1 => Kind::Small(Class::from_index(value)),
-            2 => Kind::Interior(value),
-            3 => Kind::Large(value),
-            4 => Kind::Huge,
-            _ => Kind::Free,
-        }
+        Kind::from_word(self.shape.load(Ordering::Relaxed))
     }
 
     /// Says what the granule is used for; by whoever holds the run.
     pub(crate) fn set_kind(&self, kind: Kind) {
         self.seal.set(self.sealed());
-        let (tag, value) = match kind {
-            Kind::Free => (0, 0),
-            Kind::Small(class) => (1, class.index()),
-            Kind::Interior(back) => (2, back),
-            Kind::Large(pages) => (3, pages),
-            Kind::Huge => (4, 0),
-        };
         // ORDERING: Relaxed; published by handing out the first block.
-        self.shape.store(tag | (value as u32) << KIND_BITS, Ordering::Relaxed);
+        self.shape.store(kind.to_word(), Ordering::Relaxed);
+    }
+
+    /// Says what the granule is used for from now on, and returns what it was used for: of two
+    /// threads that free the same run one gets the run.
+    pub(crate) fn replace_kind(&self, kind: Kind) -> Kind {
+        // ORDERING: Relaxed; only the question "was it I" is asked.
+        Kind::from_word(self.shape.swap(kind.to_word(), Ordering::Relaxed))
     }
 
     /// The header `granules` before this one.
@@ -224,9 +206,27 @@ impl Span {
     /// - `block` is a free block of this span that only the caller knows.
     pub(crate) unsafe fn link(&self, block: NonNull<u8>, next: Option<Slot>) {
         let next = next.map_or(null_mut(), |slot| self.block_at(slot));
-        // SAFETY: the caller's clause; blocks are aligned to 8 and hold at least a word.
-        let block = unsafe { block.cast::<Block>().as_ref() };
-        block.next.set(next);
+        // SAFETY: the caller's clause.
+        unsafe { Block::set_free(block.cast(), self.key.get(), next) };
+    }
+
+    /// Takes back what [`Span::link`] has written into a block that came on no list.
+    ///
+    /// # Safety
+    /// - As [`Span::link`].
+    pub(crate) unsafe fn unlink(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's clause.
+        unsafe { Block::unset_free(block.cast()) };
+    }
+
+    /// Aborts if the block is free already, as far as it shows: hardened builds look.
+    ///
+    /// # Safety
+    /// - `block` is a block of this span.
+    #[inline(always)]
+    pub(crate) unsafe fn check_out(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's clause.
+        unsafe { Block::check_out(block.cast(), self.key.get()) };
     }
 }
 
@@ -273,8 +273,12 @@ impl Owned {
         self.0.fresh_is_zero.set(zero);
         self.0.retired.set(false);
         self.0.adopted.set(false);
+        self.0.key.set(Key::new());
+        self.0.aged.set(null_mut());
         self.0.remote.reset_owned();
         self.0.set_kind(Kind::Small(class));
+        #[cfg(feature = "alloc-debug")]
+        super::debug::span_created(self.0.address(), class.span_granules());
         for back in 1..class.span_granules() {
             // SAFETY: the run has this many granules, all in one window.
             let interior = unsafe { Span::of(self.0.address() + back * GRANULE) };
@@ -284,36 +288,40 @@ impl Owned {
         }
     }
 
-    /// Writes the owner: the address of the caller's cache, or 0 before the span is given up.
-    pub(crate) fn set_owner(self, cache: usize) {
-        // ORDERING: Relaxed; only "is it me" is ever asked (Inv. Me).
-        self.0.owner.store(cache, Ordering::Relaxed);
-    }
-
     /// Takes a block off `free`.
     #[inline(always)]
     pub(crate) fn pop(self) -> Option<NonNull<u8>> {
         let block = NonNull::new(self.0.free.get())?;
         // SAFETY: blocks on `free` are free blocks of the span, the owner's alone (Inv. Owner).
-        let next = unsafe { block.as_ref() }.next.get();
+        let next = unsafe { Block::take(block, self.0.key.get()) };
         self.0.free.set(next);
         self.add_used(1);
         Some(block.cast())
     }
 
-    /// Frees a block by the owner; returns whether the span is empty now.
+    /// Frees a block by the owner; returns whether the span is empty now, or was already.
     ///
     /// # Safety
     /// - `block` is a block of this span, handed out and not freed since.
     #[inline(always)]
     #[must_use]
     pub(crate) unsafe fn push_local(self, block: NonNull<u8>) -> bool {
+        // SAFETY: the caller's clause.
+        unsafe { self.0.check_out(block) };
         let block = block.cast::<Block>();
-        // SAFETY: the caller's clause; blocks are aligned to 8 and hold at least a word.
-        unsafe { block.as_ref() }.next.set(self.0.local_free.get());
+        // SAFETY: the caller's clause.
+        unsafe { Block::set_free(block, self.0.key.get(), self.0.local_free.get()) };
         self.0.local_free.set(block.as_ptr());
+        let used = self.0.used();
         self.add_used(u32::MAX);
-        self.0.used() == 0
+        used <= 1
+    }
+
+    /// After [`Owned::push_local`] has said that the span is empty: aborts if it was already.
+    pub(crate) fn check_emptied(self) {
+        if self.0.used() != 0 {
+            rt_abort!("alloc: double free: the span at {:#x} had no block out", self.0.address());
+        }
     }
 
     /// Adds to `used`, modulo 2^32: one instruction.
@@ -334,14 +342,19 @@ impl Owned {
     pub(crate) fn has_blocks(self) -> bool {
         !self.0.free.get().is_null()
             || !self.0.local_free.get().is_null()
+            || !self.0.aged.get().is_null()
             || self.0.remote.has_blocks()
     }
 
-    /// Puts blocks into the empty `free`: those freed locally, else those freed by others.
-    /// `false`: there are none.
+    /// Puts blocks into the empty `free`: those freed locally (hardened: those freed before the
+    /// last call), else those freed by others. `false`: there are none.
     pub(crate) fn refill(self) -> bool {
         debug_assert!(self.0.free.get().is_null());
-        let local = self.0.local_free.replace(null_mut());
+        self.check_used();
+        let mut local = self.0.local_free.replace(null_mut());
+        if QUARANTINE {
+            local = self.0.aged.replace(local);
+        }
         if !local.is_null() {
             self.0.free.set(local);
             self.0.free_is_zero.set(false);
@@ -354,43 +367,65 @@ impl Owned {
         false
     }
 
+    /// Puts the blocks set aside into the empty `free`, when there are no others. `false`: there
+    /// are none either.
+    pub(crate) fn end_quarantine(self) -> bool {
+        let aged = self.0.aged.replace(null_mut());
+        self.0.free.set(aged);
+        !aged.is_null()
+    }
+
+    /// Aborts if fewer blocks are out than none: a cheap look at the sanity of the counts.
+    fn check_used(self) {
+        if self.0.used() > self.0.fresh.get() {
+            rt_abort!(
+                "alloc: double free: more blocks of the span at {:#x} came back than went out",
+                self.0.address()
+            );
+        }
+    }
+
     /// Moves the remote blocks to `free` if that is empty, else counts them in by hand.
     pub(crate) fn drain(self) {
         let Drained { head, count } = self.0.remote.drain();
         let Some(head) = head else { return };
-        let head = self.0.block_at(head);
+        let Some(head) = NonNull::new(self.0.block_at(head)) else { return };
         self.add_used(count.wrapping_neg());
+        self.check_used();
         if self.0.free.get().is_null() {
-            self.0.free.set(head);
+            self.0.free.set(head.as_ptr());
             self.0.free_is_zero.set(false);
             return;
         }
+        let key = self.0.key.get();
         let mut last = head;
         loop {
             // SAFETY: drained blocks are free blocks of the span, the owner's alone.
-            let block = unsafe { &*last };
-            if block.next.get().is_null() {
-                block.next.set(self.0.local_free.get());
-                break;
-            }
-            last = block.next.get();
+            let next = unsafe { Block::next(last, key) };
+            let Some(next) = NonNull::new(next) else { break };
+            last = next;
         }
-        self.0.local_free.set(head);
+        // SAFETY: as above.
+        unsafe { Block::set_free(last, key, self.0.local_free.get()) };
+        self.0.local_free.set(head.as_ptr());
     }
 
     /// Cuts the next few blocks; `false` if the span is cut up.
     pub(crate) fn cut(self) -> bool {
         let (first, bytes) = (self.0.fresh.get(), self.0.block_bytes.get());
-        let count = (CUT_BYTES / bytes).max(1).min(self.0.capacity.get() - first);
+        let count = cut_count(bytes).min(self.0.capacity.get() - first);
         if count == 0 {
             return false;
         }
         let start = self.0.address() + first as usize * bytes as usize;
+        let (key, mut order) = (self.0.key.get(), Order::new(count as usize));
         let mut next = null_mut();
-        for index in (0..count as usize).rev() {
-            let block = (start + index * bytes as usize) as *mut Block;
-            // SAFETY: inside the span's run, not cut before, so known to nobody; aligned to 8.
-            unsafe { block.write(Block { next: Cell::new(next) }) };
+        for _ in 0..count {
+            let block = (start + order.next_position() * bytes as usize) as *mut Block;
+            // SAFETY: a block of the span is not at address 0.
+            let place = unsafe { NonNull::new_unchecked(block) };
+            // SAFETY: inside the span's run, not cut before, so known to nobody.
+            unsafe { Block::set_free(place, key, next) };
             next = block;
         }
         self.0.free.set(next);
@@ -409,6 +444,7 @@ impl Owned {
     pub(crate) fn is_exhausted(self) -> bool {
         self.0.free.get().is_null()
             && self.0.local_free.get().is_null()
+            && self.0.aged.get().is_null()
             && self.0.fresh.get() == self.0.capacity.get()
     }
 

@@ -6,8 +6,9 @@
 
 use super::class::{COUNT, Class};
 use super::geometry::{FIRST_GRANULE, GRANULE, LAST_GUARDS, PAGE, WINDOW_GRANULES};
+use super::kind::Kind;
 use super::page_heap::HEAP;
-use super::span::{Kind, Span};
+use super::span::Span;
 use super::{large, scavenger, thread};
 use crate::sys::pages;
 

@@ -20,13 +20,14 @@
 use std::ffi::c_void;
 
 use super::cache::{Cache, DEAD_CACHE};
-use super::central::{self, Lists, STRIPES};
+use super::central::{self, STRIPES, Stripe};
 use super::class::Class;
+use super::once::OnceNumber;
 use super::page_heap::{HEAP, PageHeap};
 use super::scavenger;
 use super::span::Owned;
 use super::word;
-use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::sys::{pages, thread_end};
@@ -128,32 +129,16 @@ pub(crate) fn prime() {
     start();
 }
 
-/// The key whose destructor is [`end`]: made once, together with the fork handlers.
-///
-/// The word holds 0: nobody yet, 1: somebody makes it, 2: there is none, else the key plus 3.
+/// The key whose destructor is [`end`]: made once, together with all else that is done once.
 fn key() -> Option<thread_end::Key> {
-    static KEY: AtomicU32 = AtomicU32::new(0);
-    // ORDERING: Relaxed; the key is a number, and only its maker allocates meanwhile.
-    let seen = KEY.load(Ordering::Relaxed);
-    if seen >= 2 {
-        return seen.checked_sub(3);
-    }
-    // ORDERING: Relaxed; as above.
-    if KEY.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        // Another thread makes it this very moment: there were two threads at the very first
-        // allocations of the process.
-        // ORDERING: Relaxed; as above.
-        while KEY.load(Ordering::Relaxed) == 1 {
-            std::hint::spin_loop();
-        }
-        return key();
-    }
-    scavenger::limit_from_environment();
-    thread_end::at_fork(fork_prepare, fork_done, fork_done);
-    let key = thread_end::key(end);
-    // ORDERING: Relaxed; as above.
-    KEY.store(key.map_or(2, |key| key + 3), Ordering::Relaxed);
-    key
+    static KEY: OnceNumber = OnceNumber::new();
+    KEY.get(|| {
+        #[cfg(feature = "alloc-hardened")]
+        super::hardened::start();
+        scavenger::limit_from_environment();
+        thread_end::at_fork(fork_prepare, fork_done, fork_done);
+        thread_end::key(end)
+    })
 }
 
 /// The key's destructor: the thread ends.
@@ -203,7 +188,7 @@ struct Held {
     _heap: Guard<'static, PageHeap>,
     _scavenger: Guard<'static, scavenger::State>,
     _registry: Guard<'static, Registry>,
-    _central: [Guard<'static, Lists>; STRIPES],
+    _central: [Guard<'static, Stripe>; STRIPES],
     _orphans: Guard<'static, Orphans>,
 }
 

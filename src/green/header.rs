@@ -86,6 +86,8 @@ pub(crate) struct Green {
     /// The machine of its own, if it is pinned; null otherwise.
     pub(crate) pinned_to: Cell<*const ()>,
     pub(crate) pins: Cell<u32>,
+    /// Whether one of the pins is for the sake of a signal mask of its own.
+    pub(crate) has_own_mask: Cell<bool>,
     /// The deadline of the innermost `time::timeout` around it, in nanoseconds of the monotonic
     /// clock; `u64::MAX` if there is none.
     pub(crate) deadline_ns: Cell<u64>,
@@ -153,6 +155,7 @@ impl Green {
             runtime: Cell::new(std::ptr::null()),
             pinned_to: Cell::new(std::ptr::null()),
             pins: Cell::new(0),
+            has_own_mask: Cell::new(false),
             deadline_ns: Cell::new(u64::MAX),
             id: Cell::new(0),
             name: UnsafeCell::new(None),
@@ -247,6 +250,7 @@ impl Green {
         self.runtime.set(std::ptr::null());
         self.pinned_to.set(std::ptr::null());
         self.pins.set(0);
+        self.has_own_mask.set(false);
         self.deadline_ns.set(u64::MAX);
         self.flags.set(Flags::default());
         self.permit.reset();

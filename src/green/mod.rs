@@ -20,7 +20,8 @@
 //! | `stage` | the spawner until it is queued; the green thread; then whom `join` says |
 //! | `joiner` | the joiner before it sets `JOINER`; the exit after it has seen `JOINER` |
 //! | `vtable`, `runtime`, `id`, `name`, `location`, `flags`, `stack_size` | written by the spawner before it is queued, constant until freed |
-//! | `deadline_ns` | the thread itself |
+//! | `deadline_ns`, `has_own_mask` | the thread itself |
+//! | `pins`, `pinned_to` | the spawner, then the green thread itself; `pinned_to` the carrier of a fresh one; read by whoever owns the right to run it |
 //! | `phase`, `since_ns` | written by the green thread and its carrier; read by the dump |
 
 pub(crate) mod join;

@@ -3,7 +3,7 @@
 use super::Survivor;
 use crate::green::{Green, Kind, Phase, ThreadId, arena};
 use crate::machine::Machine;
-use crate::sched::{self, Shared};
+use crate::sched::{self, Carriage, Shared};
 use crate::sys::clock::now_ns;
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Dump {
     /// Every green thread that has not finished.
     pub green_threads: Vec<GreenInfo>,
-    /// Every processor.
+    /// Every processor; a runtime of OS threads uses none.
     pub processors: Vec<ProcessorInfo>,
     /// Every machine that has a thread.
     pub machines: Vec<MachineInfo>,
@@ -97,6 +97,10 @@ pub fn dump() -> Dump {
 }
 
 fn look_at_runtime(shared: &Shared, dump: &mut Dump) {
+    if shared.carriage == Carriage::OsThreads {
+        // Its green threads need neither processors nor machines.
+        return;
+    }
     for processor in &shared.processors {
         dump.processors.push(ProcessorInfo {
             index: processor.index as usize,

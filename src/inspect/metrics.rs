@@ -1,7 +1,7 @@
 //! Counters: plain per-processor additions, summed on read.
 
 use crate::processor::counters::{Counter, Counters};
-use crate::sched::{self, Shared};
+use crate::sched::{self, Carriage, Shared};
 use std::fmt;
 
 /// What all runtimes have done so far, and what there is now.
@@ -36,7 +36,7 @@ pub struct Metrics {
     pub machines_searching: u64,
     /// Machines that sleep, without a processor.
     pub machines_sleeping: u64,
-    /// Processors.
+    /// Processors; a runtime of OS threads uses none.
     pub processors: u64,
     /// Stacks bound to green threads, in all runtimes.
     pub stacks_bound: u64,
@@ -67,7 +67,9 @@ fn add(sum: &mut Metrics, shared: &Shared) {
     sum.machines += u64::from(shared.spares.running());
     sum.machines_searching += u64::from(shared.idle.searching());
     sum.machines_sleeping += shared.spares.sleeping() as u64;
-    sum.processors += shared.processors.len() as u64;
+    if shared.carriage == Carriage::Machines {
+        sum.processors += shared.processors.len() as u64;
+    }
     sum.handoffs_blocked += shared.taken.blocked.get();
     sum.handoffs_computing += shared.taken.computing.get();
     let total = |field: fn(&Counters) -> &Counter| -> u64 {

@@ -188,7 +188,7 @@ fn a_release_and_a_take_do_not_both_give_the_processor_away() {
         if kept {
             fixture.bias.end_tenure();
         }
-        released.send(if kept { 8 } else { 16 });
+        released.send(if kept { 8 } else { 16 }, || {});
         fixture.bias.leave();
         heir.join().expect("no panic");
         let taken = monitor.join().expect("no panic");

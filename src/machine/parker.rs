@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `EMPTY` | nobody sleeps, no message | sender -> `FULL`; owner -> `ASLEEP` |
 //! | `ASLEEP` | the owner sleeps or is about to | sender -> `FULL` (and wakes); owner -> `EMPTY` at its deadline |
+//! | `ELSEWHERE` | the owner sleeps in the poller, or is about to | sender -> `FULL` (and rings); owner -> `EMPTY` when it has woken |
 //! | `FULL` | `message` holds the message | owner -> `EMPTY` |
 //!
 //! # Invariants
@@ -21,6 +22,7 @@ use crate::primitive::futex;
 const EMPTY: u32 = 0;
 const ASLEEP: u32 = 1;
 const FULL: u32 = 2;
+const ELSEWHERE: u32 = 3;
 
 /// The mailbox; see the module.
 #[derive(Debug)]
@@ -35,14 +37,33 @@ impl Parker {
         Self { state: AtomicU32::new(EMPTY), message: AtomicUsize::new(0) }
     }
 
-    /// Sends `message` to the owner and wakes it if it sleeps. One sender at a time, and only to
-    /// an empty mailbox.
-    pub(crate) fn send(&self, message: usize) {
+    /// Sends `message` to the owner and wakes it if it sleeps; calls `ring` if it sleeps elsewhere.
+    /// One sender at a time, and only to an empty mailbox.
+    pub(crate) fn send(&self, message: usize, ring: impl FnOnce()) {
         // ORDERING: Relaxed; released by the exchange of `state` below.
         self.message.store(message, Ordering::Relaxed);
         // ORDERING: AcqRel; Release pairs with the Acquire in `receive`; publishes the message.
-        if self.state.swap(FULL, ord!("parker.send", AcqRel)) == ASLEEP {
-            futex::wake(&self.state, 1);
+        match self.state.swap(FULL, ord!("parker.send", AcqRel)) {
+            ASLEEP => {
+                futex::wake(&self.state, 1);
+            }
+            ELSEWHERE => ring(),
+            _ => {}
+        }
+    }
+
+    /// As [`Parker::receive`], asleep in `sleep`, which a sender's `ring` wakes, now or next; it
+    /// may wake for other reasons too. `None`: no message has come.
+    pub(crate) fn receive_elsewhere(&self, sleep: impl FnOnce()) -> Option<usize> {
+        let (acquire, relaxed) = (ord!("parker.elsewhere", Acquire), Ordering::Relaxed);
+        // ORDERING: Acquire on failure: FULL publishes the message.
+        if self.state.compare_exchange(EMPTY, ELSEWHERE, relaxed, acquire).is_ok() {
+            sleep();
+        }
+        // ORDERING: as above.
+        match self.state.compare_exchange(ELSEWHERE, EMPTY, relaxed, acquire) {
+            Ok(_) => None,
+            Err(_) => Some(self.take()),
         }
     }
 

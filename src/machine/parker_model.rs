@@ -36,7 +36,7 @@ impl Fixture {
             return false;
         }
         self.processor.update(|value| *value += 1);
-        self.parker.send(message);
+        self.parker.send(message, || {});
         true
     }
 

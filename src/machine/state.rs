@@ -148,6 +148,11 @@ impl Machine {
         self.mask.set(Some(Mask::current()));
     }
 
+    /// Whether its thread has another signal mask than it began with.
+    pub(crate) fn has_other_mask(&self) -> bool {
+        self.mask.get().is_some_and(|mask| mask != Mask::current())
+    }
+
     /// It no longer belongs to a pinned green thread: the next one does not get that one's mask.
     pub(crate) fn restore_mask(&self) {
         if let Some(mask) = self.mask.get() {

@@ -287,6 +287,7 @@ impl Support {
         if self.is_lodger() {
             return Ok(Block::none(end));
         }
+        sys::fault::check(sys::fault::Call::Block)?;
         let block = self.layout.place(end);
         let mut registry = registry::lock();
         let Some(id) = registry.insert(block.tp) else {

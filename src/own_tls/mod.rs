@@ -54,7 +54,7 @@ mod tests;
 mod words;
 
 pub(crate) use block::Block;
-pub(crate) use interposed::{in_forked_child, on_forked_child, on_stack_asked};
+pub(crate) use interposed::{in_forked_child, on_forked_child, on_mask_changed, on_stack_asked};
 pub(crate) use words::lend;
 
 use crate::arch::{self, ThreadPointerMode};

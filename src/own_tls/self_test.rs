@@ -10,7 +10,7 @@
 //! before anything else has run on it.
 
 use super::block::{Memory, Template};
-use super::interposed::{Fix, is_left_out};
+use super::interposed::{Fix, is_left_out, keys};
 use super::layout::{DTV, ORIENTATION, Orientation};
 use super::modules::Modules;
 use super::{Support, Unsupported, on_thread_pointer};
@@ -161,6 +161,12 @@ fn check_inside(support: &Support, tp: usize) -> Result<(), Unsupported> {
     let dtors = support.symbols.call_tls_dtors;
     // SAFETY: the scratch block, which nobody else runs on.
     let seen = unsafe { on_thread_pointer(tp, || look_around(dtors)) };
+    // An allocator with a heap for each thread has met a thread on the scratch block: jemalloc has
+    // linked the block into a list. Its key's destructor must run before the block goes.
+    // SAFETY: the scratch block, which runs no user code afterwards.
+    let end_values = || unsafe { keys::end_values(support) };
+    // SAFETY: the scratch block, which nobody else runs on.
+    unsafe { on_thread_pointer(tp, end_values) };
     let errno = seen.errno.wrapping_sub(tp) as isize;
     let words = super::words::offsets();
     let is_there = layout.is_in_template(errno) && errno == layout.errno;

@@ -190,6 +190,10 @@ pub(crate) mod ranks {
     }
 }
 
+/// Under loom: the guard of loom's mutex.
+#[cfg(loom)]
+pub(crate) type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
 /// Under loom: loom's mutex, with the same face.
 #[cfg(loom)]
 #[derive(Debug)]

@@ -4,9 +4,13 @@
 //!   [`URGENT_MAX`] in a row, so that a sleeper is not late for the sake of a queue.
 //! - **next**: one slot for the green thread that was woken last. It runs as soon as the waker
 //!   parks, on a warm cache, so that a ping-pong pair costs two switches and no queue. A pair
-//!   that wakes each other for ever must not starve the queues: after
-//!   [`INHERITANCE_MAX`] turns through the slot in a row the next one goes to the tail
-//!   (Go's runnext without the bound: golang/go#52934).
+//!   that wakes each other for ever must not starve the queues: who has come through the slot for
+//!   [`INHERITANCE_NS`] in a row goes to the tail (Go's runnext without the bound:
+//!   golang/go#52934). By time and not by turns, or a pair whose turns are long gets as many times
+//!   more than one whose turns are short. One that cannot be ended in time, because a turn is longer
+//!   than its share, leaves the excess to the next: so two pairs share a processor by time whatever
+//!   their turns. (With a bound of 16 turns a pair with turns of 0.5 ms got 23 to 97 times the time
+//!   of one with turns of 5 us.)
 //! - **ready**: FIFO, for green threads that have run before: woken and yielded ones. Beyond the
 //!   first 64 they wait in the holder's own [`Backlog`], which thieves do not see; whenever the 64
 //!   are used up it moves some more to where they do. On a runtime of one processor there are no
@@ -34,8 +38,10 @@ use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, mutant, ord};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Turns in a row that the next slot may take before it has to queue.
-pub(crate) const INHERITANCE_MAX: u32 = 16;
+/// For how long turns in a row may come through the next slot before it has to queue.
+pub(crate) const INHERITANCE_NS: u64 = 200_000;
+/// How much of its excess time one such row leaves to the next, at most: a slice.
+const EXCESS_MAX_NS: u64 = 10_000_000;
 /// Turns in a row that the urgent lane may take before others have one.
 pub(crate) const URGENT_MAX: u32 = 8;
 /// How often the oldest fresh green thread goes first.
@@ -82,12 +88,27 @@ pub(crate) struct RunQueue<T> {
     restocked: Cell<bool>,
     /// Turns since the injector of the ready line was last looked at.
     stint: Cell<usize>,
-    /// Turns in a row that came through the next slot.
-    inherited: Cell<u32>,
+    /// The turns in a row that come through the next slot.
+    row: Cell<Row>,
+    /// How much longer than it should the last row lasted that had to be ended.
+    excess_ns: Cell<u64>,
     /// Turns in a row that came through the urgent lane.
     hurried: Cell<u32>,
     /// Which of ready and fresh is looked at first in the next turn.
     fresh_first: Cell<bool>,
+}
+
+/// Turns in a row that come through the next slot, by the coarse clock.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// When it began; `None`: there is none.
+    since_ns: Option<u64>,
+    /// How long it may last.
+    share_ns: u64,
+}
+
+impl Row {
+    const NONE: Self = Self { since_ns: None, share_ns: 0 };
 }
 
 /// What thieves see of the next slot.
@@ -97,6 +118,8 @@ struct Shared<T> {
     /// When the next slot was filled, by the holder's coarse clock.
     next_since_ns: AtomicU64,
     kept: Length,
+    /// The clock as the monitor told it at its last tick.
+    told_ns: AtomicU64,
 }
 
 /// A thief's end.
@@ -120,11 +143,13 @@ impl<T: Sync + Link> RunQueue<T> {
                 next: AtomicPtr::new(std::ptr::null_mut()),
                 next_since_ns: AtomicU64::new(0),
                 kept: Length::new(),
+                told_ns: AtomicU64::new(0),
             }),
             alone,
             restocked: Cell::new(false),
             stint: Cell::new(0),
-            inherited: Cell::new(0),
+            row: Cell::new(Row::NONE),
+            excess_ns: Cell::new(0),
             hurried: Cell::new(0),
             fresh_first: Cell::new(false),
         }
@@ -249,7 +274,7 @@ impl<T: Sync + Link> RunQueue<T> {
         {
             return Some(green);
         }
-        self.inherited.set(0);
+        self.row.set(Row::NONE);
         let fresh_first = self.fresh_first.get();
         self.fresh_first.set(!fresh_first);
         let green = if fresh_first {
@@ -292,14 +317,34 @@ impl<T: Sync + Link> RunQueue<T> {
         // holder finds it has put there itself, or its predecessor before it came to hold.
         let next = self.shared.next.swap(std::ptr::null_mut(), Ordering::Relaxed);
         let green = Runnable(NonNull::new(next)?);
-        let turns = self.inherited.get() + 1;
-        self.inherited.set(turns);
+        let goes_on = self.goes_on();
         let others = !self.ready.is_empty() || !self.backlog.is_empty() || !self.fresh.is_empty();
-        if turns <= INHERITANCE_MAX || !others {
+        if goes_on || !others {
             return Some(green);
         }
         self.push_ready(green);
         None
+    }
+
+    /// Whether one more turn may come through the next slot while others wait.
+    #[inline(always)]
+    fn goes_on(&self) -> bool {
+        // ORDERING: Relaxed; the holder's own clock, stored when it filled the slot.
+        let own_ns = self.shared.next_since_ns.load(Ordering::Relaxed);
+        // ORDERING: Relaxed; a coarse clock; pairs with the store in `Thief::tell_time`.
+        let now_ns = own_ns.max(self.shared.told_ns.load(Ordering::Relaxed));
+        let row = self.row.get();
+        let Some(since_ns) = row.since_ns else {
+            let share_ns = INHERITANCE_NS + self.excess_ns.take();
+            self.row.set(Row { since_ns: Some(now_ns), share_ns });
+            return true;
+        };
+        let lasted_ns = now_ns.saturating_sub(since_ns);
+        if lasted_ns < row.share_ns {
+            return true;
+        }
+        self.excess_ns.set((lasted_ns - row.share_ns).min(EXCESS_MAX_NS));
+        false
     }
 
     /// Whether nothing waits here.
@@ -366,6 +411,12 @@ impl<T: Sync + Link> Thief<T> {
         taken.ok().and_then(NonNull::new).map(Runnable)
     }
 
+    /// The monitor: tells the time to a holder that may not read the clock for long.
+    pub(crate) fn tell_time(&self, now_ns: u64) {
+        // ORDERING: Relaxed; a coarse clock; pairs with the load in `goes_on`.
+        self.shared.told_ns.store(now_ns, Ordering::Relaxed);
+    }
+
     /// Whether the next slot is filled and so old that thieves may take it.
     pub(crate) fn has_old_next(&self, now_ns: u64) -> bool {
         // ORDERING: Relaxed; a hint for the monitor.
@@ -392,5 +443,55 @@ impl<T: Sync + Link> Thief<T> {
     pub(crate) fn has_next(&self) -> bool {
         // ORDERING: Relaxed; a hint; the idle protocol fences before it asks.
         !self.shared.next.load(Ordering::Relaxed).is_null()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{INHERITANCE_NS, Line, RunQueue, Runnable};
+    use std::ptr::NonNull;
+
+    /// Lets a pair take turns of `turn_ns` through the next slot until it has to queue; how long
+    /// that took, on a clock that is read after each turn.
+    fn row_ns(queue: &RunQueue<u32>, now_ns: &mut u64, turn_ns: u64) -> u64 {
+        let mut one = 1_u32;
+        let pair = NonNull::from(&mut one);
+        let begin_ns = *now_ns;
+        loop {
+            assert!(queue.set_next(Runnable(pair), *now_ns).is_none());
+            let popped = queue.pop(|_, _| None).expect("two wait");
+            *now_ns += turn_ns;
+            if popped.0 != pair {
+                // The other one, which waits for ever.
+                queue.push(Line::Ready, popped).expect("room");
+                let pair_again = queue.pop(|_, _| None).expect("two wait");
+                assert_eq!(pair_again.0, pair, "behind the other");
+                return *now_ns - begin_ns;
+            }
+        }
+    }
+
+    #[test]
+    fn rows_through_the_next_slot_share_by_time_whatever_their_turns() {
+        let queue = RunQueue::new();
+        let mut other = 0_u32;
+        queue.push(Line::Ready, Runnable(NonNull::from(&mut other))).expect("room");
+        let (mut now_ns, mut long_ns, mut short_ns) = (0, 0, 0);
+        for _ in 0..100 {
+            long_ns += row_ns(&queue, &mut now_ns, 3 * INHERITANCE_NS);
+            short_ns += row_ns(&queue, &mut now_ns, INHERITANCE_NS / 100);
+        }
+        assert!(long_ns < 2 * short_ns && short_ns < 2 * long_ns, "{long_ns} and {short_ns}");
+    }
+
+    #[test]
+    fn a_row_that_nobody_waits_behind_goes_on() {
+        let queue = RunQueue::new();
+        let mut one = 1_u32;
+        for turn in 0..1_000 {
+            let green = NonNull::from(&mut one);
+            assert!(queue.set_next(Runnable(green), turn * INHERITANCE_NS).is_none());
+            assert_eq!(queue.pop(|_, _| None).map(|green| green.0), Some(green));
+        }
     }
 }

@@ -71,7 +71,9 @@ impl RuntimeBuilder {
         fence::choose();
         if self.os_threads {
             let shared = Shared::new(processors, stack_size, Carriage::OsThreads, 0);
-            return Ok(Runtime { shared: shared.map_err(system)?, monitor: None });
+            let runtime = Runtime { shared: shared.map_err(system)?, monitor: None };
+            crate::sched::register(&runtime.shared);
+            return Ok(runtime);
         }
         if crate::sched::fork::in_child() {
             return Err(BuildError::new(
@@ -87,6 +89,7 @@ impl RuntimeBuilder {
             .map_err(|error| BuildError::new(BuildErrorKind::Unsupported, error.to_string()))?;
         stack::set_block_bytes(support.block_bytes());
         own_tls::on_stack_asked(crate::sched::current_stack);
+        own_tls::on_mask_changed(crate::sched::mask_changed);
         crate::sched::fork::prepare();
         stack::overflow::install().map_err(system)?;
         stack::overflow::set_namer(crate::inspect::name_for_overflow);

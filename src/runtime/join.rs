@@ -1,6 +1,6 @@
 //! Join handles.
 
-use super::spawn::run_on_os_thread;
+use super::spawn::run_body;
 use super::thread::Thread;
 use crate::green::join::Announce;
 use crate::green::wait::Outcome;
@@ -23,8 +23,6 @@ use std::time::Duration;
 /// ```
 pub struct JoinHandle<T> {
     thread: Thread,
-    /// The OS thread that stands in for the green thread, if one does.
-    os_thread: Option<std::thread::JoinHandle<()>>,
     joined: bool,
     _result: PhantomData<T>,
 }
@@ -38,12 +36,7 @@ unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> JoinHandle<T> {
     /// Takes over one reference of a header with a result of type `T`.
     pub(super) fn new(header: NonNull<Green>) -> Self {
-        Self {
-            thread: Thread::from_reference(header),
-            os_thread: None,
-            joined: false,
-            _result: PhantomData,
-        }
+        Self { thread: Thread::from_reference(header), joined: false, _result: PhantomData }
     }
 
     /// Waits for the green thread to finish and returns its result; `Err` holds the payload of its
@@ -62,10 +55,6 @@ impl<T> JoinHandle<T> {
     /// Takes the result of a green thread that has finished.
     fn take_result(&mut self) -> std::thread::Result<T> {
         self.joined = true;
-        if let Some(os_thread) = self.os_thread.take() {
-            // The body catches every panic: there is nothing to learn from the OS thread.
-            let _ = sched::blocking(|| os_thread.join());
-        }
         // SAFETY: finished, so the stage holds the result, which this handle alone may take.
         unsafe { self.thread.header().stage.take::<std::thread::Result<T>>() }
     }
@@ -117,8 +106,7 @@ impl<T> JoinHandle<T> {
         outcome == Outcome::Woken || green.join.retract_joiner() == Announce::Done
     }
 
-    /// Starts the OS thread that stands in for the green thread. It keeps the runtime alive, as
-    /// machines do (Inv. RuntimeOutlives).
+    /// Starts the OS thread that stands in for the green thread.
     ///
     /// # Errors
     /// The kernel's; the closure has been dropped then.
@@ -128,35 +116,18 @@ impl<T> JoinHandle<T> {
         name: Option<String>,
         stack_size: StackSize,
     ) -> io::Result<()> {
-        /// A header on its way to its thread.
-        struct Travelling(NonNull<Green>);
-        // SAFETY: the header is handed to the one thread that runs its body.
-        unsafe impl Send for Travelling {}
-        let header = Travelling(NonNull::from(self.thread.header()));
-        // SAFETY: the spawner has a handle of the runtime, or is one of its green threads, which
-        // keep it alive.
-        let kept = unsafe { sched::retain(shared) };
+        let header = NonNull::from(self.thread.header());
         let mut builder = std::thread::Builder::new().stack_size(stack_size.bytes());
         // `std` panics at a name with a NUL; the OS thread goes without one then.
         if let Some(name) = name.filter(|name| !name.contains('\0')) {
             builder = builder.name(name);
         }
-        let started = builder.spawn(move || {
-            let travelling = header;
-            run_on_os_thread(travelling.0);
-            drop(kept);
-        });
-        match started {
-            Ok(os_thread) => {
-                self.os_thread = Some(os_thread);
-                Ok(())
-            }
-            Err(error) => {
-                self.joined = true;
-                sched::cancel_unstarted(shared, NonNull::from(self.thread.header()));
-                Err(error)
-            }
+        let started = shared.start_stand_in(header, builder, run_body);
+        if started.is_err() {
+            self.joined = true;
+            sched::cancel_unstarted(shared, header);
         }
+        started
     }
 }
 

@@ -1,6 +1,10 @@
 //! The public face: runtimes, green threads, handles, scopes.
 //!
 //! Everything here is thin: it turns the types and errors of `std::thread` into calls of `sched`.
+//!
+//! `errno` after an operation that succeeds is what it was before (`tests/errno.rs`), as far as this
+//! crate's own calls go: a large closure is boxed by the user's allocator, and a green thread that
+//! is an OS thread is started by libc. `std` promises nothing of the kind.
 
 mod builder;
 mod error;
@@ -154,7 +158,7 @@ impl Drop for Runtime {
             return;
         }
         self.shared.stop(self.monitor.take());
-        if crate::sched::is_last_runtime(&self.shared) {
+        if crate::sched::deregister(&self.shared) {
             // SAFETY: called for the blocks of slots that nobody uses, before their memory goes.
             crate::stack::trim_all(Some(|block| unsafe { crate::own_tls::discard(block) }));
         }

@@ -11,7 +11,6 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::ptr::NonNull;
 use std::thread::Result as Outcome;
 
 /// Describes a green thread: its name, its stack, whether it has a machine of its own.
@@ -56,8 +55,10 @@ impl Builder {
     }
 
     /// Gives the green thread an OS thread of its own for its whole life: for values that are tied
-    /// to the kernel thread (a GL context, a namespace, a signal mask, an io_uring with a single
-    /// issuer). Each switch to or from it costs a hand-over between OS threads.
+    /// to the kernel thread (a GL context, a namespace, an io_uring with a single
+    /// issuer). When it ends, the OS thread goes to others with its first signal mask, and with
+    /// whatever else was changed about it; see [`pin_to_machine`](crate::pin_to_machine). Each
+    /// switch to or from it costs a hand-over between OS threads.
     pub fn pinned(mut self) -> Self {
         self.pinned = true;
         self
@@ -282,16 +283,10 @@ where
     }
 }
 
-/// Runs the body of a header whose green thread is an OS thread, on that thread.
-pub(super) fn run_on_os_thread(header: NonNull<Green>) {
-    // SAFETY: the header has not finished: its own reference is given up below.
-    let green = unsafe { header.as_ref() };
-    crate::primitive::tls::set_current(header.as_ptr().cast());
-    green.set_phase(crate::green::Phase::Running);
+/// Runs the body of a green thread that is an OS thread, on that thread.
+pub(super) fn run_body(green: &Green) {
     if let Some(vtable) = green.vtable.get() {
         // SAFETY: the stage holds the body that goes with the vtable, and is this thread's.
         unsafe { (vtable.run)(green) };
     }
-    crate::primitive::tls::set_current(std::ptr::null());
-    crate::sched::finish_os_thread(header);
 }

@@ -141,14 +141,14 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
 
 /// Ties the running green thread to the OS thread it is on, as long as the guard lives.
 ///
-/// For values that belong to the kernel thread: a signal mask, a namespace, a GL context, an
-/// io_uring with a single issuer. Nests. While tied, parking and waking cost a hand-over between
+/// For values that belong to the kernel thread: a namespace, a scheduling class, a GL context, an
+/// io_uring with a single issuer. (For a signal mask it happens by itself: a green thread whose mask
+/// differs from the one it began with is tied until it has put that back.) Nests. While tied, parking and waking cost a hand-over between
 /// OS threads. On an OS thread the guard does nothing.
 ///
-/// When the last guard is dropped, and when a green thread that was spawned
-/// [pinned](crate::Builder::pinned) ends, the OS thread gets its first signal mask back and goes
-/// to others. Whatever else was changed about it (priority, CPUs, namespaces) is for the caller to
-/// put back.
+/// When the last guard is dropped, and when a green thread that is tied ends, the OS thread gets its
+/// first signal mask back and goes to others. Whatever else was changed about it (priority, CPUs,
+/// namespaces) is for the caller to put back.
 ///
 /// The guard stays with its green thread:
 /// ```compile_fail,E0277

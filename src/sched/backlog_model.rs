@@ -2,7 +2,7 @@
 //!
 // MUTANT: run_queue.restock.tell KILLED-BY sched::backlog_model::what_the_backlog_shows_is_found_by_an_idle_machine
 
-use super::idle::Idle;
+use super::idle::{Holding, Idle};
 use crate::primitive::model::{Shared, check};
 use crate::processor::backlog::Link;
 use crate::processor::run_queue::{RunQueue, Runnable, Thief};
@@ -83,7 +83,7 @@ fn what_the_backlog_shows_is_found_by_an_idle_machine() {
         };
         // The third comes from the backlog, which shows the fourth.
         assert!(queue.pop(|_, _| None).is_some());
-        let is_told = queue.take_restocked() && fixture.idle.should_wake();
+        let is_told = queue.take_restocked() && fixture.idle.should_wake(Holding::witness());
         if is_told && fixture.idle.start_waking() && fixture.idle.claim().is_some() {
             let mut searching = true;
             if fixture.steal(&thief) {

@@ -2,6 +2,7 @@
 
 use super::enter::{current_green, enter};
 use super::shared::Shared;
+use crate::machine::Machine;
 use crate::processor::Processor;
 
 impl Shared {
@@ -17,12 +18,18 @@ impl Shared {
 
     /// After [`Idle::retire`](super::idle::Idle::retire) by a caller that does not go to sleep on
     /// the list of spare machines: looks at every source again, and at the earliest deadline,
-    /// which somebody has to sleep until (README, Timekeeper).
+    /// which somebody has to sleep until (README, Timekeeper), and at the poller, in which somebody
+    /// has to sleep (README, Poller).
     fn see_to_idle(&self) {
-        let earliest = self.next_deadline_ns();
-        if self.has_work() || (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) {
+        if self.has_work() || self.wants_sleeper() {
             self.wake_one();
         }
+    }
+
+    /// Whether the earliest deadline or the poller needs a machine that sleeps by it, and has none.
+    pub(super) fn wants_sleeper(&self) -> bool {
+        let earliest = self.next_deadline_ns();
+        (earliest != u64::MAX && self.timekeeper.must_wake(earliest)) || self.is_poller_alone()
     }
 
     /// Monitor: empties the caches of idle processors, so that their stacks can be trimmed;
@@ -75,6 +82,32 @@ pub(crate) fn pin() -> bool {
     }
     entered.leave();
     true
+}
+
+/// The running green thread has changed the signal mask of its machine: it is pinned as long as that
+/// is another than the machine's own, which everybody else runs with.
+///
+/// Also called by a handler of a signal. What a handler does to the mask ends with it, so inside the
+/// runtime, which is not re-entrant, it is ignored. Elsewhere it pins, at worst for longer than
+/// needed: until the next change, or the end.
+pub(crate) fn mask_changed() {
+    let Some(me) = current_green() else { return };
+    // SAFETY: `me` runs here.
+    let machine = unsafe { Machine::of(me) };
+    if machine.bias.is_in_runtime() {
+        return;
+    }
+    match (machine.has_other_mask(), me.has_own_mask.get()) {
+        (true, false) => {
+            pin();
+            me.has_own_mask.set(true);
+        }
+        (false, true) => {
+            me.has_own_mask.set(false);
+            unpin();
+        }
+        _ => {}
+    }
 }
 
 /// Ends one [`pin`].

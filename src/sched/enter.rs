@@ -5,6 +5,7 @@
 //! token never lives across a switch: [`Entered::switch_away`] consumes it and gives back one for
 //! the machine the green thread finds itself on.
 
+use super::idle::Holding;
 use super::shared::Shared;
 use crate::green::{Green, Kind, Phase, Token};
 use crate::machine::Machine;
@@ -108,12 +109,12 @@ impl<'a> Entered<'a> {
     pub(crate) fn ready(&self, green: NonNull<Green>) {
         // SAFETY: the caller owns the right to run it.
         unsafe { green.as_ref() }.set_phase(Phase::Runnable);
-        let Some(processor) = self.processor else {
+        let Some((processor, holding)) = self.held() else {
             return self.shared.inject(Line::Ready, green);
         };
         let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
         if let Some(displaced) = displaced {
-            self.queue_ready(processor, displaced);
+            self.queue_ready(processor, holding, displaced);
         }
     }
 
@@ -136,31 +137,45 @@ impl<'a> Entered<'a> {
     /// Queues a green thread of the given kind.
     #[inline(always)]
     pub(crate) fn submit(&self, line: Line, green: NonNull<Green>) {
-        match self.processor {
-            Some(processor) if line == Line::Ready => {
-                self.queue_ready(processor, Runnable(green));
+        match self.held() {
+            Some((processor, holding)) if line == Line::Ready => {
+                self.queue_ready(processor, holding, Runnable(green));
             }
-            Some(processor) => self.queue_shown(processor, line, Runnable(green)),
+            Some((processor, holding)) => {
+                self.queue_shown(processor, holding, line, Runnable(green));
+            }
             None => self.shared.inject(line, green),
         }
+    }
+
+    /// The processor this token holds, and the word for it that others ask for.
+    #[inline(always)]
+    pub(super) fn held(&self) -> Option<(&'static Processor, Holding<'_>)> {
+        self.processor.map(|processor| (processor, Holding::witness()))
     }
 
     /// Queues one that has run before: in the backlog while every processor is in use, so that
     /// nobody looks for work. Only what thieves see is a submission (README, Backlog).
     #[inline(always)]
-    fn queue_ready(&self, processor: &Processor, green: Runnable<Green>) {
+    fn queue_ready(&self, processor: &Processor, holding: Holding<'_>, green: Runnable<Green>) {
         let idle = &self.shared.idle;
         if idle.is_any_idle() {
             processor.queue.spill(|kept| self.shared.injectors.push(Line::Ready, kept));
-            self.queue_shown(processor, Line::Ready, green);
-        } else if processor.queue.push_ready(green) && idle.should_wake() {
+            self.queue_shown(processor, holding, Line::Ready, green);
+        } else if processor.queue.push_ready(green) && idle.should_wake(holding) {
             self.shared.wake_one();
         }
     }
 
     /// Queues where thieves see it.
     #[inline(always)]
-    fn queue_shown(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
+    fn queue_shown(
+        &self,
+        processor: &Processor,
+        holding: Holding<'_>,
+        line: Line,
+        green: Runnable<Green>,
+    ) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
         // The newest of the fresh goes first anyway.
         let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {
@@ -171,7 +186,7 @@ impl<'a> Entered<'a> {
         if let Err(green) = queued {
             self.shared.injectors.push(line, green);
         }
-        if self.shared.idle.should_wake() {
+        if self.shared.idle.should_wake(holding) {
             self.shared.wake_one();
         }
     }

@@ -6,7 +6,7 @@
 //! | 2 | the injectors, every [`FAIRNESS_INTERVAL`] turns | yes | yes |
 //! | 3 | the oldest fresh one, every `OLDEST_INTERVAL_NS` | asks for the root | yes |
 //! | 4 | urgent lane, next slot, ready and fresh by turns, each from its injector when empty | yes | yes |
-//! | 5 | half of another processor's queue; timers of others | – | while searching |
+//! | 5 | due timers of others; half of another's queue | – | while searching |
 //! | 6 | another's next slot, once it is old | – | while searching |
 //!
 //! Stealing pins crossbeam-epoch, which keeps a record in thread-locals: so it happens on the
@@ -90,7 +90,7 @@ impl Entered<'_> {
         if *searching { self.steal(processor) } else { None }
     }
 
-    /// Reads the clock and fires due timers of this processor and of nobody.
+    /// Reads the clock, fires due timers of this processor and of nobody, and asks the poller.
     #[inline]
     pub(super) fn poll(&self, processor: &Processor) {
         let now_ns = now_ns();
@@ -101,6 +101,7 @@ impl Entered<'_> {
                 self.expire(processor, shelf, now_ns);
             }
         }
+        self.shared.ask_poller_in_turn(now_ns);
     }
 
     /// Fires what is due on a shelf.
@@ -123,14 +124,34 @@ impl Entered<'_> {
     #[inline(always)]
     fn take(&self, processor: &Processor) -> Option<Runnable<Green>> {
         let green = processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into));
-        if processor.queue.take_restocked() && self.shared.idle.should_wake() {
+        if processor.queue.take_restocked()
+            && let Some((_, holding)) = self.held()
+            && self.shared.idle.should_wake(holding)
+        {
             self.shared.wake_one();
         }
         green
     }
 
+    /// Fires the timers of other processors that were due when the clock was last read.
+    ///
+    /// Before their queues: while a holder computes, nobody else looks at its timers, and a thief
+    /// that finds something to steal each time would never come to them.
+    fn fire_others(&self, processor: &Processor) -> Option<NonNull<Green>> {
+        let now_ns = processor.clock_ns();
+        for other in &self.shared.processors {
+            if !std::ptr::eq(other, processor) && other.timers.next_deadline_ns() <= now_ns {
+                self.expire(processor, &other.timers, now_ns);
+            }
+        }
+        self.take(processor).map(|green| green.0)
+    }
+
     /// Looks at every other processor, a few times, in random order.
     fn steal(&self, processor: &Processor) -> Option<NonNull<Green>> {
+        if let Some(green) = self.fire_others(processor) {
+            return Some(green);
+        }
         let count = self.shared.processors.len();
         for round in 0..STEAL_ROUNDS {
             let start = self.machine.random() as usize % count;

@@ -1,7 +1,8 @@
 //! The child of a fork: only the thread that forked goes on, and no machine.
 //!
 //! A green thread that forks is an OS thread in the child: it waits in the kernel, and spawns
-//! nothing. Runtimes of the parent are dead there; nothing of theirs is touched.
+//! nothing. Runtimes of the parent are dead there; nothing of theirs is touched. It is the child's
+//! only thread, so the child ends with it.
 
 use crate::green::Kind;
 use crate::own_tls;
@@ -9,6 +10,13 @@ use crate::own_tls;
 /// Whether this process is the child of a fork of a process with runtimes.
 pub(crate) fn in_child() -> bool {
     own_tls::in_forked_child()
+}
+
+/// The green thread that forked has come to its end in the child: as libc does at the end of a
+/// process's last thread, ends the process, with status 0 and all that `exit` does.
+#[cold]
+pub(super) fn end_of_child() -> ! {
+    std::process::exit(0)
 }
 
 /// Registers what is done in a child.

@@ -11,6 +11,19 @@
 
 use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering, mutant, ord};
 use crate::primitive::fence;
+use std::marker::PhantomData;
+
+/// Says that the caller holds a processor of the runtime, and is in the runtime, where nobody takes
+/// it away: what the shortcut of [`Idle::should_wake`] stands on. `!Send`; from `Entered::held`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding<'a>(PhantomData<(&'a (), *const ())>);
+
+impl Holding<'_> {
+    /// For whoever knows: `Entered`, which has the processor, and models.
+    pub(super) fn witness() -> Self {
+        Self(PhantomData)
+    }
+}
 
 /// The idle processors and the searching machines of one runtime.
 ///
@@ -34,10 +47,10 @@ impl Idle {
         Self { idle: AtomicU32::new(0), searching: AtomicU32::new(0), mask, processors }
     }
 
-    /// s2 and s3: after a push, whether the submitter must wake a machine. The caller holds a
-    /// processor of this runtime.
+    /// s2 and s3: after a push, whether the submitter, who holds a processor of this runtime, must
+    /// wake a machine.
     #[inline(always)]
-    pub(crate) fn should_wake(&self) -> bool {
+    pub(crate) fn should_wake(&self, _holding: Holding<'_>) -> bool {
         if self.processors == 1 && !self.is_any_idle() {
             // The caller holds the only processor, so there is none to wake a machine with, and
             // whoever gives it up, now or after it was taken from the caller, looks at every
@@ -158,6 +171,12 @@ impl Idle {
     pub(crate) fn is_all_idle(&self) -> bool {
         // ORDERING: Relaxed; a hint; protocols fence before they ask.
         self.idle.load(Ordering::Relaxed) >= self.processors
+    }
+
+    /// Whether at most one processor is in use; a hint.
+    pub(crate) fn is_all_but_one_idle(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        self.idle.load(Ordering::Relaxed) + 1 >= self.processors
     }
 
     /// Whether processor `index` is idle; for the monitor and the dump, which only look.

@@ -10,7 +10,7 @@
 // MUTANT: idle.retire KILLED-BY sched::idle_model::a_claimed_processor_comes_with_its_state
 // MUTANT: idle.claim KILLED-BY sched::idle_model::a_claimed_processor_comes_with_its_state
 
-use super::idle::Idle;
+use super::idle::{Holding, Idle};
 use crate::primitive::model::{Shared, check};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -115,8 +115,11 @@ impl Fixture {
     /// Pushes, wakes, and then plays the machine it has woken.
     fn submit(&self, external: bool) {
         self.work.fetch_add(1, Ordering::Relaxed);
-        let wake =
-            if external { self.idle.should_wake_external() } else { self.idle.should_wake() };
+        let wake = if external {
+            self.idle.should_wake_external()
+        } else {
+            self.idle.should_wake(Holding::witness())
+        };
         let mut woken = Vec::new();
         if wake {
             self.wake_one(&mut woken);
@@ -196,7 +199,10 @@ fn the_holder_of_the_only_processor_wakes_nobody() {
             |f| f.submit(true),
             |f| {
                 f.work.fetch_add(1, Ordering::Relaxed);
-                assert!(!f.idle.should_wake(), "nobody is idle while we hold the only processor");
+                assert!(
+                    !f.idle.should_wake(Holding::witness()),
+                    "nobody is idle while we hold the only processor"
+                );
                 f.machine(0, false);
             },
         ],
@@ -209,7 +215,10 @@ fn the_holder_of_the_only_processor_wakes_nobody() {
 fn a_claimed_processor_comes_with_its_state() {
     let holder = |f: &Fixture| {
         if let Some(processor) = f.idle.claim() {
-            assert!(!f.idle.should_wake(), "nobody is idle while we hold the only processor");
+            assert!(
+                !f.idle.should_wake(Holding::witness()),
+                "nobody is idle while we hold the only processor"
+            );
             f.processors[processor as usize].update(|turns| *turns += 1);
             f.idle.retire(processor, false);
         }

@@ -12,9 +12,13 @@ mod backlog_model;
 pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
+#[cfg(all(test, loom))]
+mod poller_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
+#[cfg(all(test, loom))]
+mod timeout_model;
 pub(crate) mod watch;
 #[cfg(all(test, loom))]
 mod watch_model;
@@ -25,6 +29,7 @@ cfg_if::cfg_if! {
         mod enter;
         mod find;
         pub(crate) mod fork;
+        pub(crate) mod io;
         pub(crate) mod monitor;
         mod registry;
         mod report;
@@ -32,17 +37,20 @@ cfg_if::cfg_if! {
         pub(crate) mod shared;
         mod shutdown;
         mod spare;
+        mod stand_in;
         pub(crate) mod spawn;
+        mod spin;
         mod suspect;
         mod switch;
         mod timeout;
         mod wait;
         mod yielding;
 
-        pub(crate) use blocking::{blocking, pin, unpin};
+        pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
-        pub(crate) use spawn::{cancel_unstarted, finish_os_thread};
-        pub(crate) use registry::{is_last_runtime, register, runtimes};
+        pub(crate) use spawn::cancel_unstarted;
+        pub(crate) use spin::may_spin;
+        pub(crate) use registry::{deregister, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
         pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
         pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};

@@ -34,8 +34,8 @@
 
 use super::shared::Shared;
 use super::suspect::Suspects;
-use crate::green::Phase;
 use crate::green::wait::{Claim, Outcome};
+use crate::green::{Phase, Token};
 use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::fence;
@@ -43,6 +43,7 @@ use crate::processor::Processor;
 use crate::processor::counters::Counter;
 use crate::processor::run_queue::Line;
 use crate::sys::clock::now_ns;
+use crate::timer::Shelf;
 use std::sync::Arc;
 
 /// The period after a blocked machine was found.
@@ -191,6 +192,9 @@ impl Monitor<'_> {
         if !wanted.is_empty() {
             findings.blocked = self.take(&wanted);
         }
+        if findings.busy {
+            self.shared.ask_poller_for_all(now_ns);
+        }
         self.wake_for_leftovers(now_ns);
         if now_ns - self.aged_ns >= AGE_NS {
             self.aged_ns = now_ns;
@@ -205,16 +209,9 @@ impl Monitor<'_> {
         let shared = self.shared;
         let shelves = shared.processors.iter().map(|processor| &processor.timers);
         for shelf in shelves.chain([&shared.timers]) {
-            if shelf.next_deadline_ns().saturating_add(OVERDUE_NS) > now_ns {
-                continue;
+            if shelf.next_deadline_ns().saturating_add(OVERDUE_NS) <= now_ns {
+                self.fire(shelf, now_ns);
             }
-            shelf.expire(now_ns, |token| {
-                if token.claim(Outcome::Deadline) == Claim::Resume {
-                    // SAFETY: TypeStable; its wait is claimed, so it has not finished.
-                    unsafe { token.green.as_ref() }.set_phase(Phase::Runnable);
-                    shared.inject(Line::Urgent, token.green);
-                }
-            });
         }
     }
 
@@ -229,6 +226,7 @@ impl Monitor<'_> {
             return None;
         }
         findings.busy = true;
+        processor.thief.tell_time(now_ns);
         let holder: *const Machine = processor.holder();
         if tick != seen.tick || holder != seen.holder || holder.is_null() {
             self.seen[index] = Seen { tick, holder, since_ns: now_ns };
@@ -239,6 +237,10 @@ impl Monitor<'_> {
         let is_idle = self.shared.idle.is_any_idle();
         if waiting.count == 0 || (is_idle && processor.thief.kept() == 0) {
             return None;
+        }
+        // Others take those whom this wakes before the turn ends.
+        if processor.timers.next_deadline_ns() <= now_ns {
+            self.fire(&processor.timers, now_ns);
         }
         let age_ns = now_ns - seen.since_ns;
         // SAFETY: machines live as long as their runtime (Inv. MachineStable).
@@ -254,6 +256,18 @@ impl Monitor<'_> {
         let next_ns = seen.since_ns + (2 * age_ns).clamp(blocked_ns, slice_ns);
         findings.suspect_ns = Some(findings.suspect_ns.map_or(next_ns, |ns| ns.min(next_ns)));
         None
+    }
+
+    /// Fires what is due on a shelf, for any processor.
+    fn fire(&self, shelf: &Shelf<Token>, now_ns: u64) {
+        shelf.expire(now_ns, |token| {
+            self.shared.external.timers.add_shared(1);
+            if token.claim(Outcome::Deadline) == Claim::Resume {
+                // SAFETY: claimed, so it has not finished, and it is ours to queue.
+                unsafe { token.green.as_ref() }.set_phase(Phase::Runnable);
+                self.shared.inject(Line::Urgent, token.green);
+            }
+        });
     }
 
     /// What waits for this processor.

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::spare::STOP;
 use crate::green::Green;
 use crate::machine::Machine;
+use crate::netpoll::Poller;
 use crate::processor::Processor;
 use crate::sys::clock::now_ns;
 use std::ptr::NonNull;
@@ -71,6 +72,9 @@ fn turn(
     if searching && shared.idle.stop_searching() && shared.idle.is_any_idle() && shared.has_work() {
         shared.wake_one();
     }
+    if !entered.can_run(green) {
+        return Next::Run { searching: false };
+    }
     if entered.is_elsewhere(green) {
         hand_to_pinned(lasting, processor, green);
         return acquire(shared, machine);
@@ -112,7 +116,8 @@ fn hand_to_pinned(machine: &Machine, processor: &Processor, green: NonNull<Green
     machine.detach();
     // SAFETY: machines live as long as their runtime (Inv. MachineStable).
     let owner = unsafe { &*owner };
-    owner.parker.send(std::ptr::from_ref(processor) as usize);
+    // It waits for its own in its parker, and nowhere else.
+    owner.parker.send(std::ptr::from_ref(processor) as usize, || {});
 }
 
 /// Without a processor: takes an idle one if there is work, else sleeps as a spare.
@@ -163,15 +168,22 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         }
         // With all processors in use there is nothing to wake for: whoever makes one idle sees to
         // the deadlines (README, Timekeeper). Covering a past one here would spin.
-        let cover = match shared.idle.is_any_idle() {
+        // Events wait for the holders as well, or for the monitor.
+        let is_any_idle = shared.idle.is_any_idle();
+        let cover = match is_any_idle {
             true => shared.timekeeper.cover(|| shared.next_deadline_ns()),
             false => None,
         };
-        let limit = match cover {
-            Some(deadline) => Some(deadline),
-            None => shared.spares.idle_limit_ns(shared.processors.len() + 2, now_ns()),
+        let turn = shared.poller.get().filter(|_| is_any_idle).and_then(Poller::try_sleep);
+        let polls = turn.is_some();
+        let message = match turn {
+            Some(turn) => shared.sleep_in_poller(machine, turn, cover),
+            None => {
+                let keep = shared.processors.len() + 2;
+                let limit = cover.or_else(|| shared.spares.idle_limit_ns(keep, now_ns()));
+                machine.parker.receive(limit)
+            }
         };
-        let message = machine.parker.receive(limit);
         shared.timekeeper.uncover(cover);
         if message.is_some() || !shared.spares.withdraw(machine) {
             let message = message.or_else(|| machine.parker.receive(None));
@@ -185,7 +197,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             shared.take_up(machine, &shared.processors[index as usize]);
             return Next::Run { searching: true };
         }
-        if cover.is_none() {
+        if cover.is_none() && !polls {
             return Next::Stop;
         }
         shared.spares.push(machine);

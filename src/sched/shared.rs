@@ -4,15 +4,18 @@
 //! | field | who, when |
 //! |---|---|
 //! | `processors` | constant; each by its own table |
-//! | `idle`, `timekeeper`, `spares`, `monitor` | by their own protocols |
+//! | `idle`, `timekeeper`, `spares`, `stand_ins`, `monitor` | by their own protocols |
 //! | `injectors`, `timers`, `external` | anyone |
 //! | `taken` | written by the monitor; read by anyone |
+//! | `poller` | made once, by whoever registers the first descriptor; then anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
 //! | `drained` | whoever waits for the last green thread, and whoever ends it |
 
 use super::idle::Idle;
+use super::io::LazyPoller;
 use super::monitor::Taken;
 use super::spare::Spares;
+use super::stand_in::StandIns;
 use super::timekeeper::Timekeeper;
 use super::watch::Watch;
 use crate::green::wait::{Claim, Outcome};
@@ -47,7 +50,9 @@ pub(crate) struct Shared {
     pub(crate) injectors: Injectors<Green>,
     pub(crate) timers: Shelf<Token>,
     pub(crate) timekeeper: Timekeeper,
+    pub(crate) poller: LazyPoller,
     pub(crate) spares: Spares,
+    pub(crate) stand_ins: StandIns,
     pub(crate) monitor: Watch,
     pub(crate) taken: Taken,
     pub(crate) external: Counters,
@@ -82,7 +87,9 @@ impl Shared {
             injectors: Injectors::new(),
             timers: Shelf::new(),
             timekeeper: Timekeeper::new(),
+            poller: LazyPoller::new(),
             spares: Spares::new(),
+            stand_ins: StandIns::new(),
             monitor: Watch::new(),
             taken: Taken::default(),
             external: Counters::default(),
@@ -239,7 +246,7 @@ impl Shared {
     pub(crate) fn dismiss(&self) {
         self.set_stopping();
         self.monitor.wake();
-        self.spares.stop_sleeping();
+        self.stop_sleeping();
     }
 
     /// Leaves a token to be woken when the last green thread ends; `false`: there is none left.

@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::thread::JoinHandle;
 
 impl Shared {
-    /// Waits until no green thread is left, or until the deadline; whether none is left.
+    /// Waits until no green thread is left, or until the deadline; whether none is left. OS threads
+    /// that stood in for green threads have ended then, unless the deadline passed meanwhile.
     ///
     /// # Switches
     pub(crate) fn drain(&self, deadline_ns: Option<u64>) -> bool {
@@ -27,7 +28,11 @@ impl Shared {
         if let Some(token) = announced.get() {
             self.retract_drain(token);
         }
-        outcome == Outcome::Woken
+        if outcome != Outcome::Woken {
+            return false;
+        }
+        self.stand_ins.join_all(deadline_ns);
+        true
     }
 
     /// Tells all machines and the monitor to end, and waits for their threads. No green thread is
@@ -42,7 +47,7 @@ impl Shared {
         // A machine on its way to sleep puts itself on the list only after this: it then sees
         // `is_stopping` itself.
         while self.spares.running() != 0 {
-            self.spares.stop_sleeping();
+            self.stop_sleeping();
             super::blocking(|| {
                 std::thread::sleep(std::time::Duration::from_micros(50));
             });
@@ -53,6 +58,7 @@ impl Shared {
                 let _ = thread.join();
             }
         });
+        self.stand_ins.join_all(None);
         for processor in &self.processors {
             processor.headers.flush();
             // SAFETY: the monitor and all machines have ended: nobody holds the processor but this thread.

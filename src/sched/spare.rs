@@ -152,13 +152,6 @@ impl Spares {
         }
     }
 
-    /// Sends every sleeping machine home.
-    pub(crate) fn stop_sleeping(&self) {
-        while let Some(machine) = self.pop() {
-            machine.parker.send(STOP);
-        }
-    }
-
     /// Takes the threads to join, at the end of the runtime.
     pub(crate) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
         std::mem::take(&mut self.inner.lock().threads)
@@ -173,8 +166,24 @@ impl Shared {
     pub(crate) fn grant(&self, processor: &Processor) {
         processor.counters.wakes.bump();
         match self.spares.pop_or_order(processor.index) {
-            Some(machine) => machine.parker.send(std::ptr::from_ref(processor) as usize),
+            Some(machine) => self.send(&machine, std::ptr::from_ref(processor) as usize),
             None => self.monitor.wake(),
+        }
+    }
+
+    /// Sends a machine that the caller has taken off the list its one message.
+    fn send(&self, machine: &Machine, message: usize) {
+        machine.parker.send(message, || {
+            if let Some(poller) = self.poller.get() {
+                poller.ring();
+            }
+        });
+    }
+
+    /// Sends every sleeping machine home.
+    pub(super) fn stop_sleeping(&self) {
+        while let Some(machine) = self.spares.pop() {
+            self.send(&machine, STOP);
         }
     }
 
@@ -183,7 +192,7 @@ impl Shared {
         while let Some((index, machine)) = self.spares.take_order() {
             let processor = &self.processors[index as usize];
             match machine {
-                Some(machine) => machine.parker.send(std::ptr::from_ref(processor) as usize),
+                Some(machine) => self.send(&machine, std::ptr::from_ref(processor) as usize),
                 None => self.grant_to_new(processor),
             }
         }
@@ -193,7 +202,7 @@ impl Shared {
     #[cold]
     fn grant_to_new(&self, processor: &Processor) {
         let machine = self.spares.vacant();
-        machine.parker.send(std::ptr::from_ref(processor) as usize);
+        self.send(&machine, std::ptr::from_ref(processor) as usize);
         if let Err(error) = self.start_machine(machine.clone()) {
             // Nobody reads the message: the machine has no thread.
             let _ = machine.parker.receive(Some(0));
@@ -254,8 +263,12 @@ impl Shared {
                 self.grant(&self.processors[index as usize]);
                 return;
             }
-            // A submitter may have counted on the search that does not take place.
-            if !(self.idle.stop_searching() && self.idle.is_any_claimable() && self.has_work()) {
+            // A submitter may have counted on the search that does not take place, or one who has
+            // made a processor idle and does not sleep.
+            if !(self.idle.stop_searching()
+                && self.idle.is_any_claimable()
+                && (self.has_work() || self.wants_sleeper()))
+            {
                 return;
             }
         }

@@ -4,7 +4,6 @@ use super::enter::{Entered, current_green, enter};
 use super::shared::{Carriage, Shared};
 use crate::green::join::Finished;
 use crate::green::stage::Stage;
-use crate::green::wait::Outcome;
 use crate::green::{Flags, Green, Kind, Phase, Vtable, arena};
 use crate::primitive::fence;
 use crate::processor::Processor;
@@ -180,31 +179,6 @@ impl Entered<'_> {
 /// What a spawner is told after the runtime was shut down.
 fn refused() -> io::Error {
     io::Error::other("the runtime is shut down and takes no new green threads")
-}
-
-/// The end of an OS thread that stood in for a green thread.
-pub(crate) fn finish_os_thread(header: NonNull<Green>) {
-    // SAFETY: the thread's own reference is given up below.
-    let green = unsafe { header.as_ref() };
-    // SAFETY: it has not finished, so its runtime lives.
-    let shared = unsafe { Shared::of(green) };
-    // SAFETY: it lives now; the count keeps it for what follows.
-    let shared = unsafe { super::retain(shared) };
-    shared.external.finished.add_shared(1);
-    match green.join.finish() {
-        Finished::Done => {}
-        Finished::Free => super::free_header(header),
-        Finished::WakeJoiner => {
-            let token = green.joiner.get();
-            if green.join.release() {
-                super::free_header(header);
-            }
-            if let Some(token) = token {
-                super::wake(token, Outcome::Woken);
-            }
-        }
-    }
-    shared.note_end();
 }
 
 /// Undoes a spawn whose OS thread could not be started: drops the closure and the thread's own

@@ -21,8 +21,14 @@ use crate::primitive::abort::rt_abort;
 use crate::primitive::lock::ranks;
 use crate::primitive::tls;
 use crate::processor::Processor;
+use crate::processor::run_queue::Line;
 use crate::stack;
+use std::io;
 use std::ptr::NonNull;
+use std::time::Duration;
+
+/// How long a machine rests that has found no memory to start a green thread with.
+const OUT_OF_MEMORY_PAUSE: Duration = Duration::from_millis(1);
 
 impl<'a> Entered<'a> {
     /// Leaves the running green thread's stack, and comes back when it is run again.
@@ -103,12 +109,41 @@ impl<'a> Entered<'a> {
         tls::set_current(std::ptr::null());
     }
 
-    /// Binds a stack and a block to a green thread that has never run.
+    /// On the root: sees to it that `green` can be switched to. `false`: it has never run, there is
+    /// no memory for its thread-locals, and it was queued again behind all others.
+    ///
+    /// Spawn cannot foresee it: which slot a ticket becomes is decided here, and most have a block.
+    /// Nor can the closure be dropped unrun, for `spawn` has said that it will run. So it waits: for
+    /// memory, or for a slot that another leaves with its block (`tests/faults.rs`).
+    pub(super) fn can_run(&self, green: NonNull<Green>) -> bool {
+        // SAFETY: the machine owns the right to run it.
+        let header = unsafe { green.as_ref() };
+        if header.is_bound() {
+            return true;
+        }
+        take_stack(self.processor, header);
+        let Err(error) = bind(self.shared, header) else { return true };
+        super::report::no_block(&error);
+        // Without a new ticket it keeps the slot it has, and waits for memory alone.
+        if let Ok(ticket) = stack::reserve(header.stack_size.get()) {
+            // SAFETY: the stack is the carrier's.
+            let cold = unsafe { (*header.stack.get()).take() };
+            // SAFETY: nothing has run on it and nothing refers to it.
+            cold.into_iter().for_each(|stack| unsafe { stack::give_global(stack) });
+            // SAFETY: the ticket is the carrier's.
+            unsafe { *header.ticket.get() = Some(ticket) };
+        }
+        self.shared.inject(Line::Fresh, green);
+        std::thread::sleep(OUT_OF_MEMORY_PAUSE);
+        false
+    }
+
+    /// Binds a block to a green thread that has never run and has a stack.
     #[inline(always)]
     fn prepare(&self, green: &Green) {
-        if !green.is_bound() {
-            take_stack(self.processor, green);
-            bind(self.shared, green);
+        // What comes from the root was bound there; what is switched to directly has a block.
+        if !green.is_bound() && bind(self.shared, green).is_err() {
+            rt_abort!("sched: a block that had to be built was not built at the root");
         }
         green.set_phase(Phase::Running);
         if let Some(processor) = self.processor {
@@ -279,8 +314,11 @@ fn take_stack<'a>(processor: Option<&Processor>, green: &'a Green) -> &'a stack:
 }
 
 /// Binds a green thread to the stack it has: a block of thread-locals, a first frame.
+///
+/// # Errors
+/// There is no memory for a block; never if the stack has one.
 #[inline(never)]
-fn bind(shared: &Shared, green: &Green) {
+fn bind(shared: &Shared, green: &Green) -> io::Result<()> {
     // SAFETY: the stack is the carrier's.
     let Some(stack) = (unsafe { (*green.stack.get()).as_ref() }) else {
         rt_abort!("sched: a green thread without a stack")
@@ -294,9 +332,7 @@ fn bind(shared: &Shared, green: &Green) {
         }
         None => {
             // SAFETY: a fresh slot is zeroed, and keeps `block_bytes` free below its end.
-            let block = unsafe { own_tls::build(stack.end()) }.unwrap_or_else(|error| {
-                rt_abort!("own_tls: no memory for a block of thread-locals: {error}")
-            });
+            let block = unsafe { own_tls::build(stack.end()) }?;
             stack.set_block_word(std::num::NonZero::new(block.thread_pointer()).map(|tp| tp.get()));
             block
         }
@@ -318,6 +354,7 @@ fn bind(shared: &Shared, green: &Green) {
     green.flow.begin(stack.bottom(), block.stack_top());
     green.thread_pointer.set(thread_pointer);
     green.bound.set(true);
+    Ok(())
 }
 
 /// The first frame of Rust on a green thread's stack.
@@ -335,6 +372,9 @@ unsafe extern "C" fn entry(argument: *mut ()) -> ! {
     green.set_phase(Phase::Exiting);
     // SAFETY: this is the green thread that ends, on its own block, for the only time.
     unsafe { own_tls::run_destructors() };
+    if green.runtime.get().is_null() {
+        super::fork::end_of_child();
+    }
     let entered = enter(green);
     let _ = entered.switch_away(green, Post::Exit(NonNull::from(green)));
     rt_abort!("sched: a green thread was resumed after its end")

@@ -215,7 +215,7 @@ impl Fixture {
         while self.idle.start_waking() {
             if self.idle.claim().is_some() {
                 match self.take_off() {
-                    true => self.parker.send(GRANT),
+                    true => self.parker.send(GRANT, || {}),
                     false => self.run(),
                 }
                 return;

@@ -6,8 +6,10 @@
 
 use crate::green::Reason;
 use crate::green::wait::{Claim, Outcome, Sequence, WaitWord};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use std::cell::RefCell;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// The wait word of one wait, and who waits.
 struct Baton {
@@ -41,6 +43,19 @@ struct Waits {
     #[allow(clippy::vec_box, reason = "the addresses must not change")]
     batons: Vec<Box<Baton>>,
     alarms: Vec<(u64, Token)>,
+    /// The latest time a model has let come.
+    now_ns: u64,
+    /// What orders the making of an alarm before the passing of its deadline, for loom to see.
+    order: Option<Arc<AtomicUsize>>,
+}
+
+/// Orders the caller behind whoever called this before, in the order of the calls.
+fn order() {
+    let order = WAITS.with_borrow(|waits| waits.order.clone());
+    if let Some(order) = order {
+        // ORDERING: AcqRel, on both sides; the alarm lock of the real scheduler.
+        order.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 std::thread_local! {
@@ -50,7 +65,7 @@ std::thread_local! {
 
 /// Forgets the waits of the last iteration: the first step of every model.
 pub(crate) fn forget_model() {
-    WAITS.take();
+    WAITS.set(Waits { order: Some(Arc::new(AtomicUsize::new(0))), ..Waits::default() });
 }
 
 /// As the real one; see the module for deadlines.
@@ -70,7 +85,14 @@ pub(crate) fn wait(
         return Outcome::Woken;
     }
     if let Some(deadline_ns) = deadline_ns {
-        WAITS.with_borrow_mut(|waits| waits.alarms.push((deadline_ns, token)));
+        order();
+        let now_ns = WAITS.with_borrow_mut(|waits| {
+            waits.alarms.push((deadline_ns, token));
+            waits.now_ns
+        });
+        if deadline_ns <= now_ns {
+            let _late = wake(token, Outcome::Deadline);
+        }
     }
     let _committed = word.commit_asleep();
     loop {
@@ -91,9 +113,13 @@ pub(crate) fn wake(token: Token, outcome: Outcome) -> bool {
     true
 }
 
-/// Lets the deadlines up to `now_ns` pass that have been announced until now.
+/// Lets the deadlines up to `now_ns` pass: those of waits that go on, and of waits to come.
 pub(crate) fn expire(now_ns: u64) {
-    let alarms = WAITS.with_borrow(|waits| waits.alarms.clone());
+    order();
+    let alarms = WAITS.with_borrow_mut(|waits| {
+        waits.now_ns = waits.now_ns.max(now_ns);
+        waits.alarms.clone()
+    });
     for (deadline_ns, token) in alarms {
         if deadline_ns <= now_ns {
             let _late = wake(token, Outcome::Deadline);

@@ -13,3 +13,14 @@ pub(crate) fn get(name: &std::ffi::CStr) -> Option<&'static [u8]> {
     // SAFETY: a value of the environment is a C string, which libc keeps.
     Some(unsafe { std::ffi::CStr::from_ptr(value) }.to_bytes())
 }
+
+/// A random word of the kernel's, if it has one to give without waiting.
+#[cfg(feature = "alloc-hardened")]
+pub(crate) fn random_word() -> Option<u64> {
+    let mut word = 0u64;
+    let (bytes, saved) = (size_of::<u64>(), super::futex::errno());
+    // SAFETY: `word` is a valid buffer of its size.
+    let got = unsafe { libc::getrandom((&raw mut word).cast(), bytes, libc::GRND_NONBLOCK) };
+    super::futex::set_errno(saved);
+    (got == bytes as isize).then_some(word)
+}

@@ -28,6 +28,26 @@ pub enum Call {
     SignalAction,
     /// The start of an OS thread.
     ThreadSpawn,
+    /// `accept4` of a listener.
+    Accept,
+    /// A receive of any kind.
+    Receive,
+    /// A send of any kind.
+    Send,
+    /// Cuts a receive to one byte; what it fails with is not looked at.
+    ShortReceive,
+    /// Cuts a send to one byte; what it fails with is not looked at.
+    ShortSend,
+    /// libc's memory for a block of thread-locals.
+    Block,
+    /// `epoll_create1`, of a runtime's poller.
+    EpollCreate,
+    /// `epoll_ctl(EPOLL_CTL_ADD)`, of a descriptor at its first wait.
+    EpollAdd,
+    /// `epoll_pwait2`.
+    EpollWait,
+    /// `eventfd2`, of a poller's bell or for an OS thread that waits.
+    EventFd,
 }
 
 /// Without the feature: nothing fails, and no instruction is spent on it.
@@ -52,7 +72,7 @@ mod injected {
     use super::Call;
     use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    const CALLS: usize = Call::ThreadSpawn as usize + 1;
+    const CALLS: usize = Call::EventFd as usize + 1;
 
     /// What is planned for one kind of call; all words are statistics-grade (see `ORDERING`).
     struct Plan {

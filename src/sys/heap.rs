@@ -22,8 +22,16 @@ pub(crate) unsafe fn free(address: usize) {
 }
 
 /// Copies the words at `address` to `words` by way of the kernel, so that an address which is not
-/// mapped, or memory that was freed, gives `false` or stale values and never a fault.
+/// mapped, or memory that was freed, gives `false` or stale values and never a fault; `errno` is
+/// preserved.
 pub(crate) fn peek(address: usize, words: &mut [usize]) -> bool {
+    let saved = super::futex::errno();
+    let done = peek_by_kernel(address, words);
+    super::futex::set_errno(saved);
+    done
+}
+
+fn peek_by_kernel(address: usize, words: &mut [usize]) -> bool {
     let bytes = size_of_val(words);
     let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: bytes };
     let remote = libc::iovec {

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod dl;
 pub(crate) mod environment;
+pub(crate) mod epoll;
 pub(crate) mod fault;
 pub(crate) mod futex;
 pub(crate) mod heap;
@@ -16,6 +17,8 @@ pub(crate) mod pages;
 pub(crate) mod raw_signal;
 pub(crate) mod schedule;
 pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod splice;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thread;

@@ -85,18 +85,16 @@ impl Action {
     /// empty, so that only `signal` was added) to what it is in a handler of this action.
     pub(crate) fn enter_mask(&self, signal: libc::c_int) {
         let saved = errno();
-        // SAFETY: `sa_mask` is a valid set; the old mask is not asked for.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const self.0.sa_mask, std::ptr::null_mut())
-        };
+        let mask = (&raw const self.0.sa_mask).cast();
+        // SAFETY: the kernel's mask is the beginning of libc's; the old one is not asked for.
+        unsafe { change_mask(libc::SIG_BLOCK, mask, std::ptr::null_mut()) };
         if self.0.sa_flags & libc::SA_NODEFER != 0 {
             let mut only = Self::default().0.sa_mask;
             // SAFETY: `only` is a valid, empty set.
             unsafe { libc::sigaddset(&raw mut only, signal) };
-            // SAFETY: `only` is a valid set; the old mask is not asked for.
-            unsafe {
-                libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut())
-            };
+            let only = (&raw const only).cast();
+            // SAFETY: as above.
+            unsafe { change_mask(libc::SIG_UNBLOCK, only, std::ptr::null_mut()) };
         }
         set_errno(saved);
     }
@@ -138,26 +136,33 @@ pub(crate) fn raise_again(signal: libc::c_int) {
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
 }
 
-/// Which signals an OS thread does not take for now.
-#[derive(Clone, Copy)]
-pub(crate) struct Mask(libc::sigset_t);
+/// Which signals an OS thread does not take for now, a bit each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mask(u64);
 
 impl Mask {
     /// The calling OS thread's.
     pub(crate) fn current() -> Self {
-        let mut present = Action::default().0.sa_mask;
-        // SAFETY: `present` is a valid place; a null new mask changes nothing.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut present) };
-        Self(present)
+        let mut present = Self(0);
+        // SAFETY: no new mask; `present` is a place for the kernel's mask.
+        unsafe { change_mask(libc::SIG_BLOCK, std::ptr::null(), &raw mut present) };
+        present
     }
 
     /// Makes it the calling OS thread's.
     pub(crate) fn set(&self) {
-        // SAFETY: a valid set; the old mask is not asked for. It cannot fail.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
-        };
+        // SAFETY: a valid mask; the old one is not asked for. It cannot fail.
+        unsafe { change_mask(libc::SIG_SETMASK, self, std::ptr::null_mut()) };
     }
+}
+
+/// The kernel's own call: libc's is interposed (`own_tls::interposed`), for others than this crate.
+///
+/// # Safety
+/// `new` and `old` are null, or point to masks of the kernel's, of 64 bits.
+unsafe fn change_mask(how: libc::c_int, new: *const Mask, old: *mut Mask) {
+    // SAFETY: the caller's clause.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<Mask>()) };
 }
 
 impl std::fmt::Debug for Mask {

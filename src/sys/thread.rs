@@ -29,6 +29,44 @@ pub(crate) fn robust_list_head() -> Option<usize> {
     (result == 0 && head != 0).then_some(head)
 }
 
+/// An OS thread that was started here and has not been joined; dropped, it is detached.
+#[derive(Debug)]
+pub(crate) struct Joinable(libc::pthread_t);
+
+impl From<std::thread::JoinHandle<()>> for Joinable {
+    fn from(thread: std::thread::JoinHandle<()>) -> Self {
+        Self(std::os::unix::thread::JoinHandleExt::into_pthread_t(thread))
+    }
+}
+
+impl Joinable {
+    /// Joins the thread if it has ended.
+    ///
+    /// # Errors
+    /// The value comes back when the thread has not ended.
+    pub(crate) fn try_join(self) -> Result<(), Self> {
+        // SAFETY: a thread that was neither joined nor detached; what it returns is not asked for.
+        let result = unsafe { libc::pthread_tryjoin_np(self.0, core::ptr::null_mut()) };
+        if result == 0 {
+            core::mem::forget(self);
+            return Ok(());
+        }
+        Err(self)
+    }
+
+    /// Whether it is the running thread.
+    pub(crate) fn is_caller(&self) -> bool {
+        self.0 as usize == handle()
+    }
+}
+
+impl Drop for Joinable {
+    fn drop(&mut self) {
+        // SAFETY: a thread that was neither joined nor detached.
+        unsafe { libc::pthread_detach(self.0) };
+    }
+}
+
 /// Bytes of a page.
 pub(crate) fn page_bytes() -> usize {
     // SAFETY: takes a constant.

@@ -66,6 +66,8 @@ mod bench;
 mod heap;
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(test, not(any(loom, gthread_lean))))]
+mod properties;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

@@ -141,6 +141,10 @@ impl Region {
         }
         let window = self.opened;
         let base = self.base + window * WINDOW;
+        #[cfg(feature = "alloc-debug")]
+        if !super::super::debug::window_opened(base) {
+            return false;
+        }
         // Headers, then a guard granule, then data, then guards: the guards stay without access.
         let headers = WINDOW_GRANULES * HEADER;
         // SAFETY: part of the reservation, not yet used by anybody.

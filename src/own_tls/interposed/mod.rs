@@ -8,6 +8,7 @@
 //! | F4 | signal 33, which `setuid` broadcasts | `setuid` signals the process for ever |
 //! | F5 | `pthread_create`, `pthread_getattr_np`, `sched_getcpu` | threads without restartable sequences; no stack; processor 0 |
 //! | F8 | `dlopen`, `dlclose` | the loader frees what a green thread is reading |
+//! | F10 | `pthread_sigmask`, `sigprocmask` | a green thread's signal mask is the next one's too |
 //!
 //! (F6 is the lent words, F7 the resolver's state, F9 the mark of restartable sequences; they
 //! need no symbol.)
@@ -28,10 +29,12 @@ mod fork;
 pub(super) mod keys;
 #[cfg(not(target_feature = "crt-static"))]
 pub(super) mod loader;
+mod mask;
 pub(super) mod setxid;
 mod threads;
 
 pub(crate) use fork::{in_forked_child, on_forked_child};
+pub(crate) use mask::on_mask_changed;
 pub(crate) use threads::on_stack_asked;
 
 use super::Unsupported;
@@ -52,6 +55,7 @@ pub(super) enum Fix {
     Resolver = 7,
     Loader = 8,
     Rseq = 9,
+    Mask = 10,
 }
 
 /// The fixes left out, a bit each; always 0 but in tests.
@@ -190,6 +194,7 @@ pub(super) fn check_bound() -> Result<(), Unsupported> {
         #[cfg(not(target_feature = "crt-static"))]
         (loader::are_bound(), "dlopen is not this crate's (fixes F3 and F8)"),
         (threads::are_bound(), "pthread_create is not this crate's (fix F5)"),
+        (mask::are_bound(), "pthread_sigmask is not this crate's (fix F10)"),
     ];
     match groups.iter().find(|(is_bound, _)| !is_bound) {
         Some((_, sentence)) => Err(Unsupported::new(sentence)),
