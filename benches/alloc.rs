@@ -1,174 +1,215 @@
 //! gthread's allocator beside five others: the question is "who is fastest, and who keeps what".
 //!
-//! `cargo bench --features bench-allocators --bench alloc -- [cell,…] [threads,…] [rounds]`
+//! `.ci/bench-alloc [--continue] [--rounds N] [--threads 1,2] [--write] [CELL…]`
 //!
-//! One process per cell and allocator (`benches/alloc_*.rs`), the allocators in turn, the best of
-//! `rounds`. A table per number of threads: processor time per operation, peak RSS, RSS 1.5 s
-//! after everything was freed; in the last row geometric means relative to mimalloc. Processor
-//! time (both threads' together, so that a shared machine disturbs less), not elapsed time. A
-//! picture goes to `target/bench/alloc.svg`.
+//! One process per cell and allocator (`benches/alloc_*.rs`), the allocators in turn, so that a
+//! machine that slows down slows everyone. What is measured is added to `target/bench/alloc.tsv`
+//! at once; `--continue` keeps what is there, so that a run can be done in pieces. A cell's
+//! figures are the least processor time of the rounds (all threads together, so that a shared
+//! machine disturbs less than with elapsed time), and the medians of the peak RSS and of the RSS
+//! 1.5 s after everything was freed.
+//!
+//! The tables are printed; with `--write` they go to `benches/results/alloc.md`, the means into
+//! the README between its markers, and a picture to `benches/results/alloc.svg`.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 #[path = "alloc/names.rs"]
 mod names;
+#[path = "alloc/report.rs"]
+mod report;
 use names::{ALLOCATORS, CELLS};
 
-/// What a process said: processor time in ns per operation, peak and idle RSS in KiB.
+/// A cell that takes longer hangs.
+const CELL_MAX: Duration = Duration::from_secs(60);
+
+/// What one process said: processor time in ns per operation, RSS in KiB.
 #[derive(Clone, Copy)]
-struct Figures {
+pub struct Figures {
     time_ns: f64,
+    start_kib: f64,
     peak_kib: f64,
     idle_kib: f64,
 }
 
-/// The bench programs, built by cargo: name of the allocator and path.
-fn programs() -> Vec<(&'static str, PathBuf)> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["bench", "--no-run", "--features", "bench-allocators", "--benches"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let path_of = |name: &str| {
-        let mark = format!("benches/alloc_{name}.rs (");
-        let (_, rest) = text.split_once(&mark)?;
-        let path = PathBuf::from(rest.split(')').next()?);
-        Some(if path.is_absolute() {
-            path
-        } else {
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
-        })
+/// The rounds of each number of threads, cell and allocator.
+pub type Results = BTreeMap<(String, String, String), Vec<Figures>>;
+
+struct Options {
+    is_continued: bool,
+    writes: bool,
+    rounds: usize,
+    threads: Vec<String>,
+    cells: Vec<String>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        is_continued: false,
+        writes: false,
+        rounds: 1,
+        threads: vec!["1".into(), "2".into()],
+        cells: Vec::new(),
     };
-    ALLOCATORS.iter().filter_map(|&name| Some((name, path_of(name)?))).collect()
-}
-
-fn run(program: &PathBuf, cell: &str, threads: &str) -> Option<Figures> {
-    let output = Command::new(program).args([cell, threads]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let values: Vec<f64> = text.split_whitespace().filter_map(|text| text.parse().ok()).collect();
-    let [_, time_ns, peak_kib, idle_kib] = values[..] else { return None };
-    Some(Figures { time_ns, peak_kib, idle_kib })
-}
-
-fn best(program: &PathBuf, cell: &str, threads: &str, rounds: usize) -> Option<Figures> {
-    (0..rounds)
-        .filter_map(|_| run(program, cell, threads))
-        .min_by(|a, b| a.time_ns.total_cmp(&b.time_ns))
-}
-
-/// A row of the table: a cell's name and each allocator's figures.
-type Row = (String, Vec<Option<Figures>>);
-
-/// The geometric mean of `value` relative to mimalloc, for the allocator at `column`.
-fn mean(rows: &[Row], column: usize, value: impl Fn(&Figures) -> f64) -> f64 {
-    let base = ALLOCATORS.iter().position(|&name| name == "mimalloc").unwrap_or(0);
-    let logs: Vec<f64> = rows
-        .iter()
-        .filter_map(|(_, row)| Some((row[column].as_ref()?, row.get(base)?.as_ref()?)))
-        .map(|(ours, theirs)| (value(ours).max(0.001) / value(theirs).max(0.001)).ln())
-        .collect();
-    (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp()
-}
-
-fn print_rows(names: &[&str], threads: &str, rows: &[Row]) {
-    println!("\n{threads} thread(s): CPU ns per operation / peak MiB / MiB 1.5 s after the end");
-    print!("{:<12}", "");
-    names.iter().for_each(|name| print!("{name:>20}"));
-    println!();
-    for (cell, row) in rows {
-        print!("{cell:<12}");
-        for figures in row {
-            let text = figures.map_or("-".to_string(), |figures| {
-                format!(
-                    "{:.1}/{:.0}/{:.0}",
-                    figures.time_ns,
-                    figures.peak_kib / 1024.0,
-                    figures.idle_kib / 1024.0
-                )
-            });
-            print!("{text:>20}");
-        }
-        println!();
-    }
-    print!("{:<12}", "mean");
-    for column in 0..names.len() {
-        let time = mean(rows, column, |figures| figures.time_ns);
-        let peak = mean(rows, column, |figures| figures.peak_kib);
-        let idle = mean(rows, column, |figures| figures.idle_kib);
-        print!("{:>20}", format!("{time:.2}/{peak:.2}/{idle:.2}"));
-    }
-    println!();
-}
-
-/// Bars of the means: time, peak, idle for each allocator.
-fn svg(names: &[&str], tables: &[(String, Vec<Row>)]) -> String {
-    let height = 40 + tables.len() * (names.len() * 44 + 30);
-    let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' width='640' height='{height}' \
-         font-family='sans-serif' font-size='12'>\n<text x='10' y='18'>Relative to mimalloc, \
-         geometric means: time (dark), peak RSS, idle RSS (light)</text>\n"
-    );
-    let mut y = 40;
-    for (threads, rows) in tables {
-        let _ = writeln!(svg, "<text x='10' y='{y}'>{threads} thread(s)</text>");
-        y += 10;
-        for (column, name) in names.iter().enumerate() {
-            let _ = writeln!(svg, "<text x='10' y='{}'>{name}</text>", y + 24);
-            let values = [
-                mean(rows, column, |figures| figures.time_ns),
-                mean(rows, column, |figures| figures.peak_kib),
-                mean(rows, column, |figures| figures.idle_kib),
-            ];
-            for (index, (value, colour)) in
-                values.iter().zip(["#1f4e79", "#5b9bd5", "#bdd7ee"]).enumerate()
-            {
-                let (top, width) = (y + index * 13, value * 180.0);
-                let _ = writeln!(
-                    svg,
-                    "<rect x='90' y='{top}' width='{width:.0}' height='12' fill='{colour}'/>\
-                     <text x='{:.0}' y='{}'>{value:.2}</text>",
-                    width + 95.0,
-                    top + 10
-                );
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--bench" => {}
+            "--continue" => options.is_continued = true,
+            "--write" => options.writes = true,
+            "--rounds" => {
+                let text = value()?;
+                let rounds = text.parse().ok().filter(|rounds| (1..=99).contains(rounds));
+                options.rounds = rounds.ok_or(format!("--rounds takes 1..=99, not {text}"))?;
             }
-            y += 44;
+            "--threads" => options.threads = value()?.split(',').map(String::from).collect(),
+            cell if CELLS.contains(&cell) => options.cells.push(argument),
+            _ => return Err(format!("{argument} is neither an option nor a cell: {CELLS:?}")),
         }
-        y += 20;
     }
-    svg + "</svg>\n"
+    if options.cells.is_empty() {
+        options.cells = CELLS.iter().map(ToString::to_string).collect();
+    }
+    Ok(options)
 }
 
-fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let cells: Vec<&str> = match arguments.first().map(String::as_str) {
-        None | Some("all") => CELLS.to_vec(),
-        Some(list) => list.split(',').collect(),
+/// The bench programs, built by cargo: name of the allocator and path.
+fn programs() -> Result<Vec<(&'static str, PathBuf)>, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    cargo.args(["bench", "--no-run", "--features", "bench-allocators"]).current_dir(root);
+    for name in ALLOCATORS {
+        cargo.args(["--bench", &format!("alloc_{name}")]);
+    }
+    let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let path_of = |name: &str| {
+        let (_, rest) = text.split_once(&format!("benches/alloc_{name}.rs ("))?;
+        Some(root.join(rest.split(')').next()?))
     };
-    let threads: Vec<&str> =
-        arguments.get(1).map_or(vec!["1", "2"], |list| list.split(',').collect());
-    let rounds = arguments.get(2).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let programs = programs();
-    let names: Vec<&str> = programs.iter().map(|(name, _)| *name).collect();
-    let mut tables = Vec::new();
-    for threads in threads {
-        let rows: Vec<Row> = cells
-            .iter()
-            .map(|cell| {
-                let row = programs.iter().map(|(_, path)| best(path, cell, threads, rounds));
-                ((*cell).to_string(), row.collect())
-            })
-            .collect();
-        print_rows(&names, threads, &rows);
-        tables.push((threads.to_string(), rows));
+    let found = |&name| Ok((name, path_of(name).ok_or(format!("no alloc_{name}:\n{text}"))?));
+    ALLOCATORS.iter().map(found).collect()
+}
+
+/// Runs one cell in a process of its own.
+fn run(program: &Path, cell: &str, threads: &str) -> Result<Figures, String> {
+    let mut command = Command::new(program);
+    command.args([cell, threads]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => break status,
+            None if start.elapsed() > CELL_MAX => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("hangs".into());
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let mut text = String::new();
+    if let Some(mut stdout) = child.stdout {
+        let _ = stdout.read_to_string(&mut text);
     }
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    if std::fs::create_dir_all(&directory).is_ok() {
-        let _ = std::fs::write(directory.join("alloc.svg"), svg(&names, &tables));
+    let values: Vec<f64> = text.split_whitespace().filter_map(|text| text.parse().ok()).collect();
+    match values[..] {
+        [_, time_ns, start_kib, peak_kib, idle_kib] if status.success() => {
+            Ok(Figures { time_ns, start_kib, peak_kib, idle_kib })
+        }
+        _ => Err(format!("{status}, said {text:?}")),
     }
+}
+
+/// Measures, and adds each result to the file at once; whether every cell ran.
+fn measure(options: &Options, file: &Path) -> Result<bool, String> {
+    let programs = programs()?;
+    if !options.is_continued {
+        let _ = std::fs::remove_file(file);
+    }
+    let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    let mut file = open.map_err(|error| format!("{}: {error}", file.display()))?;
+    let (start, mut is_whole) = (Instant::now(), true);
+    let all = options.threads.len() * options.cells.len() * options.rounds;
+    let mut done = 0;
+    for threads in &options.threads {
+        for cell in &options.cells {
+            for _ in 0..options.rounds {
+                done += 1;
+                let seconds = start.elapsed().as_secs();
+                eprintln!("[{done}/{all}] {cell}, {threads} thread(s); {seconds} s so far");
+                for (name, program) in &programs {
+                    let Figures { time_ns, start_kib, peak_kib, idle_kib } =
+                        match run(program, cell, threads) {
+                            Ok(figures) => figures,
+                            Err(error) => {
+                                eprintln!("{name}, {cell}: {error}");
+                                is_whole = false;
+                                continue;
+                            }
+                        };
+                    let row = format!(
+                        "{threads}\t{cell}\t{name}\t{time_ns}\t{start_kib}\t{peak_kib}\t{idle_kib}"
+                    );
+                    writeln!(file, "{row}").map_err(|error| error.to_string())?;
+                }
+            }
+        }
+    }
+    Ok(is_whole)
+}
+
+fn read(file: &Path) -> Results {
+    let mut results = Results::new();
+    for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let number = |at: usize| fields.get(at).and_then(|text| text.parse().ok());
+        let (Some(time_ns), Some(start_kib), Some(peak_kib), Some(idle_kib)) =
+            (number(3), number(4), number(5), number(6))
+        else {
+            continue;
+        };
+        let key = (fields[0].to_string(), fields[1].to_string(), fields[2].to_string());
+        let figures = Figures { time_ns, start_kib, peak_kib, idle_kib };
+        results.entry(key).or_default().push(figures);
+    }
+    results
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.join("target/bench");
+    let file = directory.join("alloc.tsv");
+    let measured = std::fs::create_dir_all(&directory)
+        .map_err(|error| error.to_string())
+        .and_then(|()| measure(&options, &file));
+    let is_whole = match measured {
+        Ok(is_whole) => is_whole,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let report = report::Report::new(read(&file));
+    println!("{}\n{}", report.cells(), report.means());
+    if options.writes
+        && let Err(error) = report.write(root)
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

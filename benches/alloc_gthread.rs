@@ -10,4 +10,9 @@ fn before() {
     gthread::alloc::start_scavenger();
 }
 
+/// The peak in KiB.
+fn peak_kib(_start_kib: u64) -> u64 {
+    status_kib("VmHWM:")
+}
+
 include!("alloc/cell.rs");

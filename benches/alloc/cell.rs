@@ -1,6 +1,6 @@
 // One process per cell: `<program> <cell> <threads>` runs a workload and prints one line,
-// `ns-per-operation cpu-ns-per-operation peak-kib idle-kib`. Included by the program of each
-// allocator, which defines `ALLOCATOR`.
+// `ns-per-operation cpu-ns-per-operation start-kib peak-kib idle-kib`. Included by the program of
+// each allocator, which defines `ALLOCATOR`, `before` and `peak_kib`.
 
 #[path = "cells.rs"]
 mod cells;
@@ -31,15 +31,16 @@ fn main() {
     };
     let threads: usize = threads.parse().unwrap_or(1);
     before();
+    let start_kib = status_kib("VmRSS:");
     let (cpu, start) = (cpu_ns(), std::time::Instant::now());
     let operations = cell(threads);
     let wall = start.elapsed().as_nanos() as u64;
     let cpu = cpu_ns() - cpu;
-    let peak = status_kib("VmHWM:");
+    let peak_kib = peak_kib(start_kib);
     std::thread::sleep(std::time::Duration::from_millis(1500));
-    let idle = status_kib("VmRSS:");
+    let idle_kib = status_kib("VmRSS:");
     println!(
-        "{:.3} {:.3} {peak} {idle}",
+        "{:.3} {:.3} {start_kib} {peak_kib} {idle_kib}",
         wall as f64 / operations as f64,
         cpu as f64 / operations as f64,
     );

@@ -11,6 +11,9 @@ use std::thread;
 
 use super::ALLOCATOR;
 
+#[path = "more.rs"]
+mod more;
+
 /// A workload.
 pub type Cell = fn(usize) -> u64;
 
@@ -32,6 +35,8 @@ pub const CELLS: &[(&str, Cell)] = &[
     ("boxes", boxes),
     ("arc", arc),
     ("parked", parked),
+    ("migrate", more::migrate),
+    ("freed", more::freed),
 ];
 
 /// xorshift64.
@@ -68,6 +73,15 @@ impl Raw {
         // SAFETY: the first byte of the block.
         unsafe { block.write(1) };
         Self(block, size as u32)
+    }
+
+    /// Writes to each page of the block, as its user would.
+    pub fn touched(self) -> Self {
+        for at in (0..self.1 as usize).step_by(4096) {
+            // SAFETY: inside the block.
+            unsafe { self.0.add(at).write(1) };
+        }
+        self
     }
 
     #[inline(always)]
@@ -109,7 +123,7 @@ fn batch(threads: usize) -> u64 {
     on_threads(threads, |_| {
         let mut operations = 0;
         let mut live = Vec::with_capacity(10_000);
-        for round in 0..240 {
+        for round in 0..480 {
             let size = [16, 64, 256, 1024][round % 4];
             live.extend((0..10_000).map(|_| Raw::new(size)));
             live.drain(..).for_each(Raw::free);
@@ -141,7 +155,7 @@ fn random(threads: usize) -> u64 {
 /// to its successor: blocks outlive their threads.
 fn larson(threads: usize) -> u64 {
     on_threads(threads, |index| {
-        let (generations, rounds) = (60, 25_000);
+        let (generations, rounds) = (120, 25_000);
         let mut set: Vec<Raw> = (0..1000).map(|_| Raw::new(100)).collect();
         for generation in 0..generations {
             let seed = (index * 1000 + generation + 1) as u64;
@@ -165,7 +179,7 @@ fn larson(threads: usize) -> u64 {
 fn xmalloc(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let (sender, receiver) = mpsc::sync_channel::<Vec<Raw>>(16);
-        let batches = 6000;
+        let batches = 12_000;
         let producer = thread::spawn(move || {
             let mut random = Random::new(index as u64 + 7);
             for _ in 0..batches {
@@ -270,7 +284,7 @@ fn sh8(threads: usize) -> u64 {
             let to = senders[(index + 1) % threads].clone();
             thread::spawn(move || {
                 let mut random = Random::new(index as u64 + 3);
-                let rounds = 1200;
+                let rounds = 3000;
                 for _ in 0..rounds {
                     let mut blocks: Vec<_> = (0..900).map(|_| Raw::new(1 + random.below(400))).collect();
                     let mut rest = blocks.split_off(300);
@@ -306,7 +320,7 @@ fn rptest(threads: usize) -> u64 {
     on_threads(threads, move |index| {
         let mut random = Random::new(index as u64 + 11);
         let mut slots: Vec<Option<Raw>> = (0..3000).map(|_| None).collect();
-        let rounds = 1_000_000;
+        let rounds = 2_000_000;
         for round in 0..rounds {
             let slot = random.below(3000);
             let size = 16 + random.below(8000) * random.below(8000) / 8000;
@@ -340,7 +354,7 @@ fn pareto(threads: usize) -> u64 {
     on_threads(threads, |index| {
         let mut random = Random::new(index as u64 + 23);
         let mut slots: Vec<Option<Raw>> = (0..20_000).map(|_| None).collect();
-        let rounds = 1_500_000;
+        let rounds = 3_000_000;
         for _ in 0..rounds {
             // Pareto with exponent 1: 1 / uniform.
             let size = (16_000_000 / (1000 + random.below(1_000_000))).clamp(8, 16_000);
@@ -420,7 +434,7 @@ fn boxes(threads: usize) -> u64 {
         Box::new(Tree { _value: u64::from(depth), _children: children })
     }
     on_threads(threads, |_| {
-        let rounds = 60;
+        let rounds = 150;
         for _ in 0..rounds {
             black_box(build(14));
         }
@@ -433,7 +447,7 @@ fn arc(threads: usize) -> u64 {
     on_threads(threads, |_| {
         let (sender, receiver) = mpsc::sync_channel::<Vec<Arc<[u64; 5]>>>(8);
         let other = thread::spawn(move || receiver.iter().map(|batch| batch.len()).sum::<usize>());
-        let rounds = 4000;
+        let rounds = 8000;
         for round in 0..rounds {
             let batch: Vec<_> = (0..200).map(|value| Arc::new([value + round; 5])).collect();
             let copy = batch.clone();

@@ -1,8 +1,9 @@
 //! What there is to compare.
 
-/// The allocators, each a program `benches/alloc_<name>.rs`.
+/// The allocators, each a program `benches/alloc_<name>.rs`; the last one is no allocator but the
+/// sum of what is live.
 pub const ALLOCATORS: &[&str] =
-    &["gthread", "mimalloc", "rpmalloc", "snmalloc", "jemalloc", "system"];
+    &["gthread", "mimalloc", "rpmalloc", "snmalloc", "jemalloc", "system", "live"];
 
 /// The workloads of `cells.rs`.
 pub const CELLS: &[&str] = &[
@@ -22,4 +23,6 @@ pub const CELLS: &[&str] = &[
     "boxes",
     "arc",
     "parked",
+    "migrate",
+    "freed",
 ];

@@ -20,10 +20,10 @@ use super::span::{Owned, Span};
 use super::thread;
 
 /// The bytes that may stay resident in empty current spans of all caches together …
-const KEPT_BYTES_ALL: usize = 16 << 20;
+const KEPT_BYTES_ALL: usize = 2 << 20;
 
 /// … but each cache may keep so much, however many there are,
-const KEPT_BYTES_MIN: usize = 256 << 10;
+const KEPT_BYTES_MIN: usize = 16 << 10;
 
 /// and no more than this, however few.
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -33,6 +33,12 @@ const SLOW_CALLS_PER_REAP: u32 = 64;
 
 /// Partial spans of a class adopted from other caches at a time; further ones go to central.
 const ADOPTED_MAX: u32 = 16;
+
+/// Spans with nothing free that a class keeps for a while, instead of giving them up as full.
+const RESTING: usize = 2;
+
+/// Spans of more granules than this never rest.
+const RESTING_GRANULES_MAX: usize = 2;
 
 /// How many partial spans one reap looks at for remote frees.
 const REAP_SPANS: usize = 8;
@@ -62,14 +68,16 @@ struct Bin {
     partial: Cell<Option<&'static Span>>,
     /// Partial spans adopted from other caches.
     adopted: Cell<u32>,
+    /// Spans that had nothing free when they were left, the last one first.
+    resting: [Cell<Option<&'static Span>>; RESTING],
 }
 
 /// The cache; see the module.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Cache {
-    /// The current span for each size up to [`DIRECT_MAX`], by eighths rounded up.
-    direct: [Cell<Owned>; DIRECT_MAX / 8 + 1],
+    /// The current span for each size up to [`DIRECT_MAX`], by eighths of its last byte.
+    direct: [Cell<Owned>; DIRECT_MAX / 8],
     bins: [Bin; COUNT],
     /// Classes whose current span is marked retired, one bit each.
     retired: Cell<u128>,
@@ -92,12 +100,13 @@ impl Cache {
     /// A cache without spans.
     pub(crate) const fn new() -> Self {
         Self {
-            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8 + 1],
+            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8],
             bins: [const {
                 Bin {
                     current: Cell::new(no_span()),
                     partial: Cell::new(None),
                     adopted: Cell::new(0),
+                    resting: [const { Cell::new(None) }; RESTING],
                 }
             }; COUNT],
             retired: Cell::new(0),
@@ -123,13 +132,13 @@ impl Cache {
         std::ptr::eq(self, &DEAD_CACHE.0)
     }
 
-    /// A block for a size and alignment that are [`direct`](super::class::is_direct), if the
-    /// current span has one ready.
+    /// A block with this [`last_byte`](super::class::last_byte), which is below [`DIRECT_MAX`],
+    /// if the current span has one ready.
     #[inline(always)]
-    pub(crate) fn pop_direct(&self, size: usize) -> Option<(Owned, NonNull<u8>)> {
-        debug_assert!(size <= DIRECT_MAX);
-        // SAFETY: `size` is at most DIRECT_MAX, so the index is inside the table.
-        let span = unsafe { self.direct.get_unchecked((size + 7) >> 3) }.get();
+    pub(crate) fn pop_direct(&self, last_byte: usize) -> Option<(Owned, NonNull<u8>)> {
+        debug_assert!(last_byte < DIRECT_MAX);
+        // SAFETY: `last_byte` is below DIRECT_MAX, so the index is inside the table.
+        let span = unsafe { self.direct.get_unchecked(last_byte >> 3) }.get();
         span.pop().map(|block| (span, block))
     }
 
@@ -159,13 +168,15 @@ impl Cache {
                 if !span.free_is_empty() || span.refill() {
                     return span.pop().map(|block| (span, block));
                 }
-                if self.swap_for_partial(class, span) {
+                if self.swap_for_rested(class, span) || self.swap_for_partial(class, span) {
                     continue;
                 }
                 if span.cut() || span.end_quarantine() {
+                    // It may keep more than when it was retired: asked again when it is empty.
+                    span.retired().set(false);
                     return span.pop().map(|block| (span, block));
                 }
-                if !self.give_up_full(span) {
+                if !self.rest(class, span) {
                     continue;
                 }
             }
@@ -183,6 +194,67 @@ impl Cache {
             };
             self.set_current(class, next);
         }
+    }
+
+    /// Makes a resting span that has got blocks back the current one.
+    fn swap_for_rested(&self, class: Class, span: Owned) -> bool {
+        let bin = &self.bins[class.index()];
+        for slot in &bin.resting {
+            let Some(rested) = slot.get() else { break };
+            // SAFETY: resting spans are this cache's (Inv. Current), and this is its thread.
+            let rested = unsafe { Owned::assume(rested) };
+            if !rested.has_blocks() {
+                continue;
+            }
+            span.retired().set(false);
+            if span.is_exhausted() {
+                slot.set(Some(span.span()));
+            } else {
+                self.unrest(class, rested);
+                self.push_partial(class, span);
+            }
+            self.set_current(class, rested);
+            return true;
+        }
+        false
+    }
+
+    /// Leaves the current span, which has nothing free: it rests, and the one that has rested
+    /// longest is given up as full. `false`: that one is the current one now, a remote free came.
+    fn rest(&self, class: Class, span: Owned) -> bool {
+        if class.span_granules() > RESTING_GRANULES_MAX {
+            return self.give_up_full(span);
+        }
+        span.retired().set(false);
+        let mut last = Some(span.span());
+        for slot in &self.bins[class.index()].resting {
+            last = slot.replace(last);
+            if last.is_none() {
+                return true;
+            }
+        }
+        let Some(last) = last else { return true };
+        // SAFETY: resting spans are this cache's (Inv. Current), and this is its thread.
+        let last = unsafe { Owned::assume(last) };
+        let is_full = self.give_up_full(last);
+        if !is_full {
+            self.set_current(class, last);
+        }
+        is_full
+    }
+
+    /// Takes a span off the resting ones; whether it was one.
+    fn unrest(&self, class: Class, span: Owned) -> bool {
+        let resting = &self.bins[class.index()].resting;
+        let is_it = |slot: &Cell<Option<&'static Span>>| {
+            slot.get().is_some_and(|resting| std::ptr::eq(resting, span.span()))
+        };
+        let Some(at) = resting.iter().position(is_it) else { return false };
+        for index in at..RESTING {
+            let next = resting.get(index + 1).and_then(Cell::get);
+            resting[index].set(next);
+        }
+        true
     }
 
     /// Before more of the current span is cut: makes the first partial span the current one if it
@@ -234,6 +306,11 @@ impl Cache {
             }
             while let Some(span) = self.pop_partial(class) {
                 Self::give_up(span, class);
+            }
+            for slot in &self.bins[index].resting {
+                let Some(span) = slot.take() else { break };
+                // SAFETY: resting spans are this cache's (Inv. Current), and this is its thread.
+                Self::give_up(unsafe { Owned::assume(span) }, class);
             }
         }
         self.retired.set(0);
@@ -291,7 +368,7 @@ impl Cache {
                 return;
             }
             self.set_current(class, no_span());
-        } else {
+        } else if !self.unrest(class, span) {
             self.unlink_partial(class, span);
         }
         central::return_span(span, class);
@@ -351,9 +428,9 @@ impl Cache {
         }
         let below = match class.index() {
             FIRST => 0,
-            index => Class::from_index(index - 1).block_bytes() / 8 + 1,
+            index => Class::from_index(index - 1).block_bytes() / 8,
         };
-        for cell in &self.direct[below..=bytes / 8] {
+        for cell in &self.direct[below..bytes / 8] {
             cell.set(span);
         }
     }

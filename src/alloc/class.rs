@@ -33,11 +33,12 @@ pub(crate) const FIRST: usize = MIN_BLOCK_BYTES / 8 - 1;
 /// The smallest size that has a class of its own.
 const MIN_SIZE: usize = MIN_BLOCK_BYTES - 7;
 
-/// Whether the table of eighths serves a size and an alignment: size below [`DIRECT_MAX`] and
-/// alignment at most 8, in one comparison.
+/// The last byte of a block of `size` bytes rounded up to a multiple of `align`, for the table of
+/// eighths: the `or` rounds up, so that Inv. Aligned serves every alignment. Below [`DIRECT_MAX`]
+/// the table has it; a size of 0 never is.
 #[inline(always)]
-pub(crate) const fn is_direct(size: usize, align: usize) -> bool {
-    size | (align * (DIRECT_MAX / 16)) < DIRECT_MAX
+pub(crate) const fn last_byte(size: usize, align: usize) -> usize {
+    size.wrapping_sub(1) | align.wrapping_sub(1)
 }
 
 /// One of the [`COUNT`] size classes.
@@ -164,11 +165,17 @@ mod tests {
     }
 
     #[test]
-    fn direct_means_small_and_aligned_to_at_most_8() {
-        for size in [0, 1, 8, 1000, DIRECT_MAX - 1, DIRECT_MAX, DIRECT_MAX + 1, 1 << 40] {
-            for shift in 0..40 {
-                let direct = size < DIRECT_MAX && shift <= 3;
-                assert_eq!(is_direct(size, 1 << shift), direct, "{size}, 2^{shift}");
+    fn the_last_byte_names_the_class_of_size_and_alignment() {
+        for shift in 0..40 {
+            assert!(last_byte(0, 1 << shift) >= DIRECT_MAX, "no block of 0 bytes");
+            for size in 1..=DIRECT_MAX + 1 {
+                let last = last_byte(size, 1 << shift);
+                let rounded = size.next_multiple_of(1 << shift);
+                assert_eq!(last + 1, rounded, "{size}, 2^{shift}");
+                if last < DIRECT_MAX {
+                    let eighths = (last / 8 + 1) * 8;
+                    assert_eq!(Class::of(eighths, 1), Class::of(size, 1 << shift));
+                }
             }
         }
     }

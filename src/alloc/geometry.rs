@@ -4,19 +4,22 @@
 pub(crate) const PAGE: usize = 8 << 10;
 
 /// What is placed: each run of pages starts on a granule, which has one header.
-pub(crate) const GRANULE: usize = 64 << 10;
+pub(crate) const GRANULE: usize = 32 << 10;
 
 /// Pages in a granule.
 pub(crate) const GRANULE_PAGES: usize = GRANULE / PAGE;
 
 /// The most granules in a span of small blocks.
-pub(crate) const GRANULE_MAX: usize = 4;
+pub(crate) const GRANULE_MAX: usize = 8;
 
 /// Granules in a chunk: one word of the placement bitmap.
 pub(crate) const CHUNK_GRANULES: usize = 64;
 
 /// Chunks in a window.
-pub(crate) const WINDOW_CHUNKS: usize = 16;
+pub(crate) const WINDOW_CHUNKS: usize = (64 << 20) / (CHUNK_GRANULES * GRANULE);
+
+/// Chunks in a group: the level of summaries above theirs.
+pub(crate) const GROUP_CHUNKS: usize = 8;
 
 /// A window: aligned to its size, headers of its granules first.
 pub(crate) const WINDOW: usize = WINDOW_CHUNKS * CHUNK_GRANULES * GRANULE;

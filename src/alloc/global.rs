@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use super::cache::{Cache, or_null};
 use super::central;
-use super::class::{Class, is_direct};
+use super::class::{Class, DIRECT_MAX, last_byte};
 use super::kind::Kind;
 use super::large::{self, Contents};
 use super::remote::Freed;
@@ -91,8 +91,9 @@ unsafe impl GlobalAlloc for Core {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let cache = thread::cache();
-        if is_direct(layout.size(), layout.align())
-            && let Some((_, block)) = cache.pop_direct(layout.size())
+        let last_byte = last_byte(layout.size(), layout.align());
+        if last_byte < DIRECT_MAX
+            && let Some((_, block)) = cache.pop_direct(last_byte)
         {
             return block.as_ptr();
         }

@@ -122,7 +122,7 @@ fn allocate_huge(size: usize, align: usize) -> *mut u8 {
         return null_mut();
     }
     let block = base + lead(align);
-    // SAFETY: the header is in the mapping's first 128 KiB, before or inside the lead.
+    // SAFETY: the header is in the mapping's first 256 KiB, before or inside the lead.
     let span = unsafe { Span::of(block) };
     span.set_large(Kind::Huge);
     span.mapped_bytes().set(bytes);

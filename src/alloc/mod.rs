@@ -15,7 +15,7 @@
 //! | `central`, `lists` | abandoned spans with free blocks |
 //! | `cache`, `thread`, `once` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
-//! | `large`, `global` | blocks above 32 KiB; the four operations |
+//! | `large`, `global`, `branch` | blocks above 32 KiB; the four operations, two of their branches |
 //! | `scavenger`, `stats` | memory goes back; what the heap holds |
 
 #[cfg(not(loom))]
@@ -32,6 +32,7 @@ mod remote;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
+        mod branch;
         mod cache;
         mod central;
         mod global;
@@ -109,12 +110,13 @@ pub fn size_class(layout: std::alloc::Layout) -> usize {
         .map_or_else(|| layout.size().next_multiple_of(geometry::PAGE), class::Class::block_bytes)
 }
 
-/// Lets the scavenger work if it is time; returns the nanoseconds after which to call again. For
-/// the monitor of the runtime, on a machine's own thread pointer.
+/// Lets the scavenger work if it is time; returns the nanoseconds after which there is more to
+/// do, `u64::MAX` if there is nothing until somebody frees, or if the running thread has never
+/// allocated here. For the monitor of the runtime, on a machine's own thread pointer.
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub fn scavenge_tick() -> u64 {
-    scavenger::tick()
+    if is_in_use() { scavenger::tick() } else { u64::MAX }
 }
 
 /// The distance in bytes from a thread pointer to the word that holds the machine's cache: one of

@@ -22,6 +22,7 @@
 
 use super::geometry::PAGE;
 use super::page_heap::{self, HEAP};
+use crate::primitive::abort::rt_warn;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::lock::{Guard, Lock, Rank};
 use crate::sys::{clock, environment, thread_end};
@@ -31,6 +32,9 @@ const PEAKS: usize = 5;
 
 /// Nanoseconds from tick to tick.
 pub(crate) const TICK_NS: u64 = 125_000_000;
+
+/// The same for a thread of our own when the last tick has left nothing to do.
+const QUIET_NS: u64 = 500_000_000;
 
 /// Pages that go back in one call to the kernel: 4 MiB.
 const STEP_PAGES: usize = 512;
@@ -48,6 +52,23 @@ pub(crate) struct State {
     next_peak: usize,
     last_tick_ns: u64,
     credit_ns: u64,
+}
+
+impl State {
+    /// Remembers the peak of the time since the last tick, which was `ticks` ticks ago; returns
+    /// the highest one of the last [`PEAKS`].
+    fn remember(&mut self, peak: usize, ticks: u64) -> usize {
+        for _ in 1..ticks.min(PEAKS as u64) {
+            self.push(0);
+        }
+        self.push(peak);
+        self.peaks.into_iter().max().unwrap_or(0)
+    }
+
+    fn push(&mut self, peak: usize) {
+        self.peaks[self.next_peak % PEAKS] = peak;
+        self.next_peak += 1;
+    }
 }
 
 static STATE: Lock<State> = Lock::new(
@@ -84,10 +105,18 @@ fn goal_pages(peak: usize, used: usize, limit_bytes: usize) -> usize {
 }
 
 /// Takes the limit from the environment: `GTHREAD_MEMLIMIT`, bytes with an optional `K`, `M` or
-/// `G` behind; what cannot be read is no limit, as the allocator has nobody to tell.
+/// `G` behind. What cannot be read is told on standard error, and is no limit: at a program's
+/// first allocation nobody can be given an error.
 pub(crate) fn limit_from_environment() {
-    if let Some(bytes) = environment::get(c"GTHREAD_MEMLIMIT").and_then(parse_bytes) {
-        set_limit(bytes);
+    let Some(text) = environment::get(c"GTHREAD_MEMLIMIT") else { return };
+    match parse_bytes(text) {
+        Some(bytes) => set_limit(bytes),
+        None => rt_warn!(
+            "GTHREAD_MEMLIMIT={}: not a number of bytes from 0 to {} with an optional K, M or G \
+             behind it; there is no limit",
+            text.escape_ascii(),
+            usize::MAX
+        ),
     }
 }
 
@@ -130,8 +159,9 @@ pub(crate) fn look() {
     }
 }
 
-/// Works if there is anything to do; returns the nanoseconds after which to call again. For the
-/// monitor of a runtime, or a thread of its own.
+/// Works if there is anything to do; returns the nanoseconds after which there is more to do,
+/// `u64::MAX` if there is nothing until somebody frees. For the monitor of a runtime, or a thread
+/// of its own.
 pub(crate) fn tick() -> u64 {
     let Some(mut state) = STATE.try_lock() else { return TICK_NS };
     let now = clock::now_ns();
@@ -144,10 +174,7 @@ pub(crate) fn tick() -> u64 {
     // ORDERING: Relaxed; a hint for `look`.
     NEXT_TICK_NS.store(now + TICK_NS, Ordering::Relaxed);
     let peak = HEAP.lock().restart_peak();
-    let slot = state.next_peak % PEAKS;
-    state.peaks[slot] = peak;
-    state.next_peak += 1;
-    let peak = state.peaks.into_iter().max().unwrap_or(0);
+    let peak = state.remember(peak, since / TICK_NS);
     // ORDERING: Relaxed; a number.
     let limit = LIMIT.load(Ordering::Relaxed);
     let mut begun = thread_end::time_used_ns();
@@ -164,7 +191,10 @@ pub(crate) fn tick() -> u64 {
         WORKED_NS.fetch_add(ended - begun, Ordering::Relaxed);
         begun = ended;
     }
-    TICK_NS
+    drop(state);
+    let left = HEAP.lock().counters();
+    let is_left = left.free_dirty_pages > goal_pages(left.used_pages, left.used_pages, limit);
+    if is_left { TICK_NS } else { u64::MAX }
 }
 
 /// Gives every free page back at once; returns their number.
@@ -188,7 +218,7 @@ pub(crate) fn start_background() -> bool {
     }
     let ticker = || {
         loop {
-            std::thread::sleep(std::time::Duration::from_nanos(tick()));
+            std::thread::sleep(std::time::Duration::from_nanos(tick().min(QUIET_NS)));
         }
     };
     let builder = std::thread::Builder::new().name("gthread-scavenge".into()).stack_size(64 << 10);
@@ -213,6 +243,16 @@ mod tests {
         for text in ["", "G", "12T", "-1", "99999999999999999999", "99999999999G"] {
             assert_eq!(parse_bytes(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn peaks_are_forgotten_by_time_and_not_by_ticks() {
+        let mut state = State { peaks: [0; PEAKS], next_peak: 0, last_tick_ns: 0, credit_ns: 0 };
+        assert_eq!(state.remember(900, 1), 900);
+        assert_eq!(state.remember(100, 1), 900);
+        assert_eq!(state.remember(50, 3), 900, "the first was four ticks ago");
+        assert_eq!(state.remember(40, 1), 100, "the second is as old");
+        assert_eq!(state.remember(30, 1000), 30);
     }
 
     #[test]

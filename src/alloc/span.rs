@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use super::block::{Block, Key, Order, QUARANTINE, cut_count};
+use super::branch;
 use super::class::Class;
 use super::geometry::{GRANULE, HEADER, granule_address, header_address};
 use super::kind::Kind;
@@ -112,11 +113,11 @@ impl Span {
         granule_address(std::ptr::from_ref(self) as usize)
     }
 
-    /// Whether the cache at this address owns the span: exact if it is the caller's (Inv. Me).
+    /// Whether the cache at this address owns the span: exact if it is the caller's, who reads its
+    /// own last write or a later one (Inv. Me).
     #[inline(always)]
     pub(crate) fn is_owned_by(&self, cache: usize) -> bool {
-        // ORDERING: Relaxed; the caller reads its own last write or a later one (Inv. Me).
-        self.owner.load(Ordering::Relaxed) == cache
+        branch::holds(&self.owner, cache)
     }
 
     /// Writes the owner, by the owner: the address of the caller's cache, or 0 before the span is
@@ -312,9 +313,9 @@ impl Owned {
         // SAFETY: the caller's clause.
         unsafe { Block::set_free(block, self.0.key.get(), self.0.local_free.get()) };
         self.0.local_free.set(block.as_ptr());
-        let used = self.0.used();
-        self.add_used(u32::MAX);
-        used <= 1
+        const USED: usize = std::mem::offset_of!(Span, used);
+        // SAFETY: `used` is there, and only the owner writes it (Inv. Owner).
+        unsafe { branch::decrement_to_zero::<_, USED>(self.0) }
     }
 
     /// After [`Owned::push_local`] has said that the span is empty: aborts if it was already.

@@ -53,7 +53,7 @@ pub struct Stats {
 
 /// Counts what the heap holds.
 ///
-/// O(heap): reads 128 bytes for each 64 KiB of address space used so far. Takes the lock of the
+/// O(heap): reads 128 bytes for each 32 KiB of address space used so far. Takes the lock of the
 /// page heap for a moment. Allocates nothing.
 pub fn stats() -> Stats {
     let (counters, huge) = (HEAP.lock().counters(), large::huge_counters());

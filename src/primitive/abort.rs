@@ -12,6 +12,15 @@ macro_rules! rt_abort {
 }
 pub(crate) use rt_abort;
 
+/// Writes one line to standard error in the same way, for what has nobody to return an error to.
+macro_rules! rt_warn {
+    ($($arg:tt)*) => {
+        $crate::primitive::abort::warn_with(::std::format_args!($($arg)*))
+    };
+}
+#[cfg(not(loom))]
+pub(crate) use rt_warn;
+
 use std::fmt::Write as _;
 
 /// A line of text on the stack, cut at its capacity; usable in a signal handler.
@@ -43,6 +52,17 @@ impl std::fmt::Write for Line {
         self.len += n;
         Ok(())
     }
+}
+
+/// The function behind [`rt_warn!`].
+#[cfg(not(loom))]
+#[cold]
+#[inline(never)]
+pub(crate) fn warn_with(warning: std::fmt::Arguments<'_>) {
+    let mut line = Line::new();
+    // A `Line` never fails to be written to; what does not fit is cut.
+    let _ = writeln!(line, "gthread: {warning}");
+    line.emit();
 }
 
 /// The function behind [`rt_abort!`].

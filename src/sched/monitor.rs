@@ -76,6 +76,8 @@ const SLICE_HIDING_NS: u64 = 1_000_000;
 const OVERDUE_NS: u64 = 200_000;
 /// How long memory lies unused before it is given back, and how often its age is looked at.
 const AGE_NS: u64 = 1_000_000_000;
+/// How often, while processors are in use, the allocator is asked what there is to give back.
+const SCAVENGE_NS: u64 = 250_000_000;
 /// How many stacks are trimmed at a visit.
 const SCAVENGE_BATCH: usize = 1 << 16;
 /// How many waiting green threads are many.
@@ -137,6 +139,10 @@ struct Monitor<'a> {
     deep_rounds: u32,
     /// When stacks were last aged.
     aged_ns: u64,
+    /// When the allocator has something to give back next.
+    scavenge_ns: u64,
+    /// In deep sleep: when the next round is due.
+    deep_round_ns: u64,
 }
 
 /// The thread of the monitor; ends when the runtime stops.
@@ -154,6 +160,8 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         quiet_ticks: 0,
         deep_rounds: 0,
         aged_ns: now_ns(),
+        scavenge_ns: 0,
+        deep_round_ns: 0,
     };
     loop {
         shared.monitor.take_news();
@@ -200,6 +208,7 @@ impl Monitor<'_> {
             self.aged_ns = now_ns;
             crate::stack::age();
         }
+        self.scavenge(now_ns);
         self.shared.fill_orders();
         findings
     }
@@ -338,22 +347,33 @@ impl Monitor<'_> {
         }
     }
 
+    /// Lets the allocator give memory back, if it is due.
+    fn scavenge(&mut self, now_ns: u64) {
+        if now_ns >= self.scavenge_ns {
+            self.scavenge_ns = now_ns.saturating_add(crate::alloc::scavenge_tick());
+        }
+    }
+
     /// Sleeps until a poke. While there is memory to give back, looks every second whether it is
-    /// still quiet, and gives some back.
+    /// still quiet, and gives some back; the allocator's as often as it asks for.
     fn rest_deeply(&mut self) {
         let shared = self.shared;
-        let is_left = match self.deep_rounds {
-            0 => true,
-            1 => shared.flush_idle(),
-            _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
-        };
-        self.deep_rounds += 1;
+        let now_ns = now_ns();
+        if now_ns >= self.deep_round_ns {
+            let is_left = match self.deep_rounds {
+                0 => true,
+                1 => shared.flush_idle(),
+                _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
+            };
+            self.deep_rounds += 1;
+            self.deep_round_ns = if is_left { now_ns + AGE_NS } else { u64::MAX };
+        }
         self.suspects.forget();
         self.period_ns = BUSY_NS;
         let is_quiet =
             || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
-        let deadline_ns = is_left.then(|| now_ns() + AGE_NS);
-        shared.monitor.deep_sleep(is_quiet, deadline_ns);
+        let deadline_ns = self.deep_round_ns.min(self.scavenge_ns);
+        shared.monitor.deep_sleep(is_quiet, (deadline_ns != u64::MAX).then_some(deadline_ns));
     }
 
     /// Chooses the next period and sleeps.
@@ -377,6 +397,9 @@ impl Monitor<'_> {
         };
         if !quiet {
             self.deep_rounds = 0;
+            self.deep_round_ns = 0;
+            // What was nothing to give back may be something by now.
+            self.scavenge_ns = self.scavenge_ns.min(now_ns() + SCAVENGE_NS);
         } else if self.quiet_ticks >= DEEP_TICKS {
             return self.rest_deeply();
         }

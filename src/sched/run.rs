@@ -21,6 +21,9 @@ use crate::sys::clock::now_ns;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// How long a machine sleeps before it gives up what its cache of the allocator holds.
+const FLUSH_NS: u64 = 100_000_000;
+
 /// Why the loop goes on, or ends.
 enum Next {
     /// With a processor; whether the machine counts as searching.
@@ -181,7 +184,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             None => {
                 let keep = shared.processors.len() + 2;
                 let limit = cover.or_else(|| shared.spares.idle_limit_ns(keep, now_ns()));
-                machine.parker.receive(limit)
+                receive_or_flush(machine, limit)
             }
         };
         shared.timekeeper.uncover(cover);
@@ -202,6 +205,20 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         }
         shared.spares.push(machine);
     }
+}
+
+/// Receives a message; a machine that has had none for a while gives up what its cache of the
+/// allocator holds, once, and sleeps on.
+fn receive_or_flush(machine: &Machine, limit_ns: Option<u64>) -> Option<usize> {
+    let flush_ns = now_ns() + FLUSH_NS;
+    if crate::alloc::is_in_use() && limit_ns.is_none_or(|limit_ns| limit_ns > flush_ns) {
+        let message = machine.parker.receive(Some(flush_ns));
+        if message.is_some() {
+            return message;
+        }
+        crate::alloc::flush_machine();
+    }
+    machine.parker.receive(limit_ns)
 }
 
 /// What a message says.

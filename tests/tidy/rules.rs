@@ -136,7 +136,13 @@ pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "asm!",
-        &["src/arch/", "src/primitive/fence.rs", "src/alloc/word.rs", "src/sys/valgrind.rs"],
+        &[
+            "src/arch/",
+            "src/primitive/fence.rs",
+            "src/alloc/branch.rs",
+            "src/alloc/word.rs",
+            "src/sys/valgrind.rs",
+        ],
         "assembly is argued where it stands",
     ),
     ("naked_asm!", &["src/arch/", "src/own_tls/interposed/"], "assembly is argued where it stands"),

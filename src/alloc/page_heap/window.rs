@@ -12,24 +12,33 @@
 //! | `dirty` (pages) | the page may have memory behind it: it is not known to read as zeros |
 //!
 //! **Inv. Busy**: a granule is busy iff one of its pages is used. **Inv. Summary**: the summary of
-//! a chunk is what [`Summary::of`] says of its word, and `max` is the longest free run of the
-//! window. Both are recomputed and compared by the test against a naive model.
+//! a chunk is what [`Summary::of`] says of its word, that of a group of chunks what
+//! [`Summary::join`] says of theirs, and `max` is the longest free run of the window. All are recomputed and compared by the test against a naive model.
 //!
 //! Source: Go's page allocator (`golang/go` `src/runtime/mpagealloc.go`: start, max, end). A run
 //! never crosses a window (its headers are in between), so above the window a maximum is enough.
 
 use super::super::geometry::{
-    CHUNK_GRANULES, FIRST_GRANULE, GRANULE_PAGES, LAST_GUARDS, WINDOW_CHUNKS, WINDOW_GRANULES,
-    WINDOW_PAGES,
+    CHUNK_GRANULES, FIRST_GRANULE, GRANULE_PAGES, GROUP_CHUNKS, LAST_GUARDS, WINDOW_CHUNKS,
+    WINDOW_GRANULES, WINDOW_PAGES,
 };
 use super::bits;
 
-/// Free granules at the start of a chunk, in its longest free run, and at its end.
+/// Free granules at the start of a chunk or group of chunks, in its longest free run, at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    start: u8,
-    max: u8,
-    end: u8,
+    start: u16,
+    max: u16,
+    end: u16,
+}
+
+/// Where a run fits, as far as summaries say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It begins this many granules after the start of the first part.
+    At(usize),
+    /// It lies inside this part.
+    Inside(usize),
 }
 
 impl Summary {
@@ -43,9 +52,50 @@ impl Summary {
             max = max.max(run);
             free = free.checked_shr(run).unwrap_or(0);
         }
-        Self { start: busy.trailing_zeros() as u8, max: max as u8, end: busy.leading_zeros() as u8 }
+        Self {
+            start: busy.trailing_zeros() as u16,
+            max: max as u16,
+            end: busy.leading_zeros() as u16,
+        }
+    }
+
+    /// The summary of parts that follow one another, of `granules` each.
+    fn join(parts: &[Self], granules: u16) -> Self {
+        let (mut start, mut is_whole) = (0, true);
+        let (mut max, mut end) = (0, 0);
+        for part in parts {
+            if is_whole {
+                start += part.start;
+                is_whole = part.start == granules;
+            }
+            max = max.max(end + part.start).max(part.max);
+            end = if part.start == granules { end + granules } else { part.end };
+        }
+        Self { start, max: max.max(end), end }
+    }
+
+    /// The lowest place for `wanted` granules in parts that follow one another.
+    fn locate(parts: &[Self], granules: usize, wanted: usize) -> Option<Place> {
+        let mut before = 0;
+        for (index, part) in parts.iter().enumerate() {
+            if before + usize::from(part.start) >= wanted {
+                return Some(Place::At(index * granules - before));
+            }
+            if usize::from(part.max) >= wanted {
+                return Some(Place::Inside(index));
+            }
+            let is_whole = usize::from(part.start) == granules;
+            before = if is_whole { before + granules } else { usize::from(part.end) };
+        }
+        None
     }
 }
+
+/// Groups of chunks in a window.
+const WINDOW_GROUPS: usize = WINDOW_CHUNKS / GROUP_CHUNKS;
+
+/// Granules in a group.
+const GROUP_GRANULES: usize = GROUP_CHUNKS * CHUNK_GRANULES;
 
 /// The maps of one window; all zero until it is opened, when nothing is free either.
 #[derive(Debug)]
@@ -54,6 +104,7 @@ pub(super) struct WindowMap {
     dirty: [u64; WINDOW_PAGES / 64],
     busy: [u64; WINDOW_CHUNKS],
     chunks: [Summary; WINDOW_CHUNKS],
+    groups: [Summary; WINDOW_GROUPS],
     /// The longest free run, in granules.
     max: u16,
     /// Pages that are dirty and not used.
@@ -96,19 +147,20 @@ impl WindowMap {
         if align > 1 {
             return self.find_aligned(granules, align);
         }
-        let mut before = 0;
-        for (index, chunk) in self.chunks.iter().enumerate() {
-            let at = index * CHUNK_GRANULES;
-            if before + usize::from(chunk.start) >= granules {
-                return Some(at - before);
+        let group = match Summary::locate(&self.groups, GROUP_GRANULES, granules)? {
+            Place::At(granule) => return Some(granule),
+            Place::Inside(group) => group,
+        };
+        let first = group * GROUP_CHUNKS;
+        let chunks = &self.chunks[first..first + GROUP_CHUNKS];
+        match Summary::locate(chunks, CHUNK_GRANULES, granules)? {
+            Place::At(granule) => Some(group * GROUP_GRANULES + granule),
+            Place::Inside(chunk) => {
+                let index = first + chunk;
+                let inside = bits::find_run(!self.busy[index], granules);
+                Some(index * CHUNK_GRANULES + inside)
             }
-            if usize::from(chunk.max) >= granules {
-                return Some(at + bits::find_run(!self.busy[index], granules));
-            }
-            let whole = usize::from(chunk.start) == CHUNK_GRANULES;
-            before = if whole { before + CHUNK_GRANULES } else { usize::from(chunk.end) };
         }
-        None
     }
 
     /// [`WindowMap::find`] by trial at each aligned place: for the rare block aligned to more
@@ -179,29 +231,24 @@ impl WindowMap {
 
     /// Recomputes `busy` for these granules and the summaries above them.
     fn refresh(&mut self, granule: usize, granules: usize) {
-        // A granule has one byte of the page bitmap, a word of which has eight granules.
+        // A granule has a few bits of the page bitmap, all in one word.
+        const PER_WORD: usize = 64 / GRANULE_PAGES;
+        const MASK: u64 = (1 << GRANULE_PAGES) - 1;
         for at in granule..granule + granules {
-            let pages = self.used[at / 8] >> (at % 8 * 8) as u32 & 0xFF;
+            let pages = self.used[at / PER_WORD] >> (at % PER_WORD * GRANULE_PAGES) & MASK;
             let bit = 1 << (at % CHUNK_GRANULES);
             let word = &mut self.busy[at / CHUNK_GRANULES];
             *word = if pages == 0 { *word & !bit } else { *word | bit };
         }
-        for chunk in granule / CHUNK_GRANULES..=(granule + granules - 1) / CHUNK_GRANULES {
+        let last = granule + granules - 1;
+        for chunk in granule / CHUNK_GRANULES..=last / CHUNK_GRANULES {
             self.chunks[chunk] = Summary::of(self.busy[chunk]);
         }
-        self.max = self.longest();
-    }
-
-    /// The longest free run of the window, from the summaries of its chunks.
-    fn longest(&self) -> u16 {
-        let (mut longest, mut before) = (0, 0);
-        for chunk in &self.chunks {
-            let joined = before + u16::from(chunk.start);
-            longest = longest.max(joined).max(u16::from(chunk.max));
-            let whole = usize::from(chunk.start) == CHUNK_GRANULES;
-            before = if whole { joined } else { u16::from(chunk.end) };
+        for group in granule / GROUP_GRANULES..=last / GROUP_GRANULES {
+            let chunks = &self.chunks[group * GROUP_CHUNKS..][..GROUP_CHUNKS];
+            self.groups[group] = Summary::join(chunks, CHUNK_GRANULES as u16);
         }
-        longest.max(before)
+        self.max = Summary::join(&self.groups, GROUP_GRANULES as u16).max;
     }
 }
 

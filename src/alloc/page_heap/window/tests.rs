@@ -68,6 +68,14 @@ fn check(map: &WindowMap, naive: &Naive) {
     for (index, &busy) in map.busy.iter().enumerate() {
         assert_eq!(map.chunks[index], Summary::of(busy));
     }
+    for (index, &group) in map.groups.iter().enumerate() {
+        let first = index * GROUP_GRANULES;
+        let is_busy = |granule: &usize| bits::get(&map.busy, *granule);
+        let start = (first..first + GROUP_GRANULES).position(|granule| is_busy(&granule));
+        let end = (first..first + GROUP_GRANULES).rev().position(|granule| is_busy(&granule));
+        assert_eq!(usize::from(group.start), start.unwrap_or(GROUP_GRANULES));
+        assert_eq!(usize::from(group.end), end.unwrap_or(GROUP_GRANULES));
+    }
     let loose = (0..WINDOW_PAGES).filter(|&page| naive.dirty[page] && !naive.used[page]).count();
     assert_eq!(map.free_dirty(), loose);
     assert_eq!(map.max(), naive.longest());
@@ -79,6 +87,7 @@ fn closed() -> Box<WindowMap> {
         dirty: [0; WINDOW_PAGES / 64],
         busy: [0; WINDOW_CHUNKS],
         chunks: [Summary::default(); WINDOW_CHUNKS],
+        groups: [Summary::default(); WINDOW_GROUPS],
         max: 0,
         free_dirty: 0,
     })

@@ -1,0 +1,65 @@
+//! Memory goes back to the kernel by the runtime's monitor alone, and what limits it is checked.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps is a test that fails")]
+
+mod common;
+
+use gthread::alloc::{self, Collect, GthreadAlloc};
+use std::process::Command;
+use std::time::Duration;
+
+#[cfg_attr(not(feature = "test-allocator"), global_allocator)]
+#[cfg_attr(feature = "test-allocator", allow(dead_code))]
+static GLOBAL: GthreadAlloc = GthreadAlloc::new();
+
+/// Nobody allocates, nobody ticks but the monitor, and the processors are idle.
+#[test]
+fn the_monitor_gives_back_what_green_threads_have_freed() {
+    let _watch = common::watch("the_monitor_gives_back_what_green_threads_have_freed");
+    let fill = |seed: usize| {
+        let blocks: Vec<Vec<u8>> = (0..20_000).map(|at| vec![1; 16 + (seed + at) % 1500]).collect();
+        blocks.len()
+    };
+    let threads: Vec<_> = (0..4).map(|seed| gthread::spawn(move || fill(seed))).collect();
+    assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>(), 80_000);
+    let full = alloc::stats();
+    // The condition is waited for, not a time; the watchdog ends a wait in vain.
+    loop {
+        let stats = alloc::stats();
+        if stats.scavenged_bytes > full.scavenged_bytes
+            && stats.retained_bytes <= stats.committed_bytes / 8 + (4 << 20)
+        {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn collect_everything_leaves_no_free_page_resident() {
+    let blocks: Vec<Vec<u8>> = (0..5000).map(|at| vec![1; 16 + at % 3000]).collect();
+    drop(blocks);
+    alloc::collect(Collect::Everything);
+    let kept = alloc::stats().retained_bytes;
+    assert!(kept <= 4 << 20, "{kept} bytes of free pages are kept");
+}
+
+/// Runs this program again with a limit in its environment; what it wrote to standard error.
+fn with_limit(limit: &str) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("GTHREAD_MEMLIMIT", limit).arg("--list");
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_limit_that_cannot_be_read_is_named_with_what_is_accepted() {
+    for limit in ["12T", "-1", "lots", "", "99999999999999999999"] {
+        let message = with_limit(limit);
+        let wanted = format!("gthread: GTHREAD_MEMLIMIT={limit}: not a number of bytes from 0 to ");
+        assert!(message.contains(&wanted), "{limit:?}: {message:?}");
+        assert!(message.contains("optional K, M or G"), "{message:?}");
+    }
+    assert_eq!(with_limit("512M"), "", "a good limit is no news");
+}
