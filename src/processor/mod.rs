@@ -24,6 +24,8 @@ mod run_queue_model;
 pub(crate) mod counters;
 #[cfg(not(loom))]
 mod state;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 #[cfg(not(loom))]
 pub(crate) use state::Processor;

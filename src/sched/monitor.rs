@@ -399,7 +399,7 @@ impl Monitor<'_> {
             self.deep_rounds = 0;
             self.deep_round_ns = 0;
             // What was nothing to give back may be something by now.
-            self.scavenge_ns = self.scavenge_ns.min(now_ns() + SCAVENGE_NS);
+            self.scavenge_ns = self.scavenge_ns.min(now_ns + SCAVENGE_NS);
         } else if self.quiet_ticks >= DEEP_TICKS {
             return self.rest_deeply();
         }
