@@ -176,6 +176,15 @@ impl<'a> Entered<'a> {
         line: Line,
         green: Runnable<Green>,
     ) {
+        self.place(processor, line, green);
+        if self.shared.idle.should_wake(holding) {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Queues a green thread of the given kind; the caller sees to waking.
+    #[inline(always)]
+    pub(super) fn place(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
         // The newest of the fresh goes first anyway.
         let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {
@@ -185,9 +194,6 @@ impl<'a> Entered<'a> {
         };
         if let Err(green) = queued {
             self.shared.injectors.push(line, green);
-        }
-        if self.shared.idle.should_wake(holding) {
-            self.shared.wake_one();
         }
     }
 

@@ -101,7 +101,7 @@ impl Entered<'_> {
                 self.expire(processor, shelf, now_ns);
             }
         }
-        self.shared.ask_poller_in_turn(now_ns);
+        self.ask_poller_in_turn(processor, now_ns);
     }
 
     /// Fires what is due on a shelf.
