@@ -17,7 +17,7 @@ start() {
     pid=$!
     net_pids+=("$pid")
     for _ in {1..200}; do
-        address=$(sed -n '1s|.* \(http://\)\{0,1\}\([0-9.]*:[0-9]*\)$|\2|p' "$net_dir/$name.out")
+        address=$(sed -n '1s|.* \(http://\)\{0,1\}\([0-9.]*:[0-9]*\)$|\2|p' "$net_dir/$name.out" 2>/dev/null) || true
         [ -z "$address" ] || return 0
         sleep 0.05
     done

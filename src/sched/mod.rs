@@ -7,6 +7,8 @@
 //! that is submitted wakes one machine if none searches ([`spare`]). The [`monitor`] takes
 //! processors from machines that block or compute for too long.
 
+#[cfg(all(test, loom))]
+mod backlog_model;
 pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
@@ -17,6 +19,9 @@ pub(crate) mod timekeeper;
 mod timekeeper_model;
 #[cfg(all(test, loom))]
 mod timeout_model;
+pub(crate) mod watch;
+#[cfg(all(test, loom))]
+mod watch_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {

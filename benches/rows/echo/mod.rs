@@ -150,56 +150,81 @@ fn measure(cell: &Cell, server: &Server, connections: u64, message_bytes: usize)
 }
 
 /// The server alone on a core.
-fn echo<const PEER: usize, const BYTES: usize>(cell: &Cell) -> Vec<f64> {
+fn echo<S: Serves, const BYTES: usize>(cell: &Cell) -> Vec<f64> {
     // The last of our cores is the server's.
-    let server = Server::start(Peer::ALL[PEER], 1, 0);
+    let server = Server::start(S::PEER, 1, 0);
     os::keep_to_first();
     measure(cell, &server, cell.size, BYTES)
 }
 
 /// One connection to a server that computes besides: latencies alone.
-fn beside_hogs<const PEER: usize>(cell: &Cell) -> Vec<f64> {
-    let server = Server::start(Peer::ALL[PEER], cell.processors, cell.size);
+fn beside_hogs<S: Serves>(cell: &Cell) -> Vec<f64> {
+    let server = Server::start(S::PEER, cell.processors, cell.size);
     measure(cell, &server, 1, 64)[2..].to_vec()
 }
 
-const OURS: usize = 0;
-const STD: usize = 1;
-const TOKIO: usize = 2;
-const MAY: usize = 4;
-const BARE: usize = 6;
+/// Whose server a cell starts.
+trait Serves {
+    const PEER: Peer;
+}
+
+struct Ours;
+struct Threads;
+struct Tokio;
+struct May;
+struct Bare;
+
+impl Serves for Ours {
+    const PEER: Peer = Peer::Ours;
+}
+
+impl Serves for Threads {
+    const PEER: Peer = Peer::Std;
+}
+
+impl Serves for Tokio {
+    const PEER: Peer = Peer::Tokio;
+}
+
+impl Serves for May {
+    const PEER: Peer = Peer::May;
+}
+
+impl Serves for Bare {
+    const PEER: Peer = Peer::Bare;
+}
 
 const fn peers<const BYTES: usize>() -> [Entry; 5] {
     [
-        entry(Peer::Ours, echo::<OURS, BYTES>),
-        entry(Peer::Std, echo::<STD, BYTES>),
-        entry(Peer::Tokio, echo::<TOKIO, BYTES>),
-        entry(Peer::May, echo::<MAY, BYTES>),
-        entry(Peer::Bare, echo::<BARE, BYTES>),
+        entry(Peer::Ours, echo::<Ours, BYTES>),
+        entry(Peer::Std, echo::<Threads, BYTES>),
+        entry(Peer::Tokio, echo::<Tokio, BYTES>),
+        entry(Peer::May, echo::<May, BYTES>),
+        entry(Peer::Bare, echo::<Bare, BYTES>),
     ]
 }
 
 /// As [`peers`] without OS threads, of which 10,000 are too many for most systems.
 const fn peers_of_many<const BYTES: usize>() -> [Entry; 4] {
     [
-        entry(Peer::Ours, echo::<OURS, BYTES>),
-        entry(Peer::Tokio, echo::<TOKIO, BYTES>),
-        entry(Peer::May, echo::<MAY, BYTES>),
-        entry(Peer::Bare, echo::<BARE, BYTES>),
+        entry(Peer::Ours, echo::<Ours, BYTES>),
+        entry(Peer::Tokio, echo::<Tokio, BYTES>),
+        entry(Peer::May, echo::<May, BYTES>),
+        entry(Peer::Bare, echo::<Bare, BYTES>),
     ]
 }
 
 const NO_HOGS: &[Entry] = &[
-    entry(Peer::Ours, beside_hogs::<OURS>),
-    entry(Peer::Std, beside_hogs::<STD>),
-    entry(Peer::Tokio, beside_hogs::<TOKIO>),
-    entry(Peer::May, beside_hogs::<MAY>),
+    entry(Peer::Ours, beside_hogs::<Ours>),
+    entry(Peer::Std, beside_hogs::<Threads>),
+    entry(Peer::Tokio, beside_hogs::<Tokio>),
+    entry(Peer::May, beside_hogs::<May>),
 ];
 
 /// tokio and may are left out: hogs occupy all their threads, and no request is answered before
 /// those have ended.
 const HOGS: &[Entry] =
-    &[entry(Peer::Ours, beside_hogs::<OURS>), entry(Peer::Std, beside_hogs::<STD>)];
+    &[entry(Peer::Ours, beside_hogs::<Ours>), entry(Peer::Std, beside_hogs::<Threads>)];
 
 const METRICS: &[Metric] = &[
     metric("server CPU", "µs", BestPeer).aim(OfBare(1.05)).plotted(),
