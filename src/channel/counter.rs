@@ -86,14 +86,25 @@ impl<C> Counted<C> {
         if self.count(count).fetch_sub(1, ord!("counter.release", AcqRel)) != 1 {
             return;
         }
+        // A message that `disconnect` drops may panic: the side is gone all the same.
+        let gone = SideGone(self);
         disconnect(self.channel());
+        drop(gone);
+    }
+}
+
+/// Counts a side as gone when dropped; the second one frees the channel.
+struct SideGone<'a, C>(&'a Counted<C>);
+
+impl<C> Drop for SideGone<'_, C> {
+    fn drop(&mut self) {
         // ORDERING: AcqRel; what both sides did comes before the end of the channel.
         let order = ord!("counter.half_gone", AcqRel);
         // ORDERING: `order` as said above.
-        if self.counter().is_half_gone.swap(true, order) && !mutant!("counter.free") {
+        if self.0.counter().is_half_gone.swap(true, order) && !mutant!("counter.free") {
             // SAFETY: both sides are gone, and the second to come frees: nobody has a reference
             // (FreedOnce); made by `Box` in `counted`.
-            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+            drop(unsafe { Box::from_raw(self.0.0.as_ptr()) });
         }
     }
 }

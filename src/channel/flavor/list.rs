@@ -369,33 +369,59 @@ impl<T> Drop for List<T> {
     fn drop(&mut self) {
         // ORDERING: Relaxed, all of this function; `&mut self`: nobody else is left.
         let relaxed = Ordering::Relaxed;
-        // ORDERING: as above.
-        let mut head = self.head.index.load(relaxed) / STEP;
-        // ORDERING: as above.
-        let tail = self.tail.index.load(relaxed) / STEP;
-        // ORDERING: as above.
-        let mut block = self.head.block.load(relaxed);
-        while head != tail {
+        let mut rest = Rest {
+            // ORDERING: as above.
+            head: self.head.index.load(relaxed) / STEP,
+            // ORDERING: as above.
+            tail: self.tail.index.load(relaxed) / STEP,
+            // ORDERING: as above.
+            block: self.head.block.load(relaxed),
+        };
+        rest.drop_messages();
+    }
+}
+
+/// The messages and blocks that are left at the end. When a message panics in its drop the others
+/// are dropped all the same, as those of a `Vec` are.
+struct Rest<T> {
+    head: u64,
+    tail: u64,
+    /// The block that `head` is in: ours, with those behind it.
+    block: *mut Block<T>,
+}
+
+impl<T> Rest<T> {
+    fn drop_messages(&mut self) {
+        // ORDERING: Relaxed, all of this function; the list is its owner's alone.
+        let relaxed = Ordering::Relaxed;
+        while self.head != self.tail {
             // SAFETY: slots up to the tail lie in live blocks, linked by `next`.
-            let here = unsafe { &*block };
-            let at = head % LAP;
-            head += 1;
+            let here = unsafe { &*self.block };
+            let at = self.head % LAP;
+            self.head += 1;
             if at == SLOTS {
                 // ORDERING: as above.
                 let next = here.next.load(relaxed);
                 // SAFETY: made by `Block::new`; we are past it.
-                drop(unsafe { Box::from_raw(block) });
-                block = next;
+                drop(unsafe { Box::from_raw(self.block) });
+                self.block = next;
                 continue;
             }
             let slot = &here.slots[at as usize];
             // ORDERING: as above.
             if slot.state.load(relaxed) == WRITTEN {
-                // SAFETY: written, and never taken: it lies behind the head.
+                // SAFETY: written, and never taken: it lies behind the head, which has moved on,
+                // so it is dropped once.
                 slot.value.with_mut(|place| unsafe { place.cast::<T>().drop_in_place() });
             }
         }
+    }
+}
+
+impl<T> Drop for Rest<T> {
+    fn drop(&mut self) {
+        self.drop_messages();
         // SAFETY: made by `Block::new`; the list ends here.
-        drop(unsafe { Box::from_raw(block) });
+        drop(unsafe { Box::from_raw(self.block) });
     }
 }
