@@ -83,7 +83,7 @@ impl<C> Counted<C> {
     pub(crate) unsafe fn release(&self, count: Count, disconnect: impl FnOnce(&C)) {
         // ORDERING: AcqRel; what every handle of this side did comes before the last one's
         // `disconnect`.
-        if self.count(count).fetch_sub(1, ord!("counter.release", AcqRel)) != 1 {
+        if self.count(count).fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
         // A message that `disconnect` drops may panic: the side is gone all the same.

@@ -1,6 +1,5 @@
 //! Models of the counts of handles, by loom.
 //!
-// MUTANT: counter.release KILLED-BY channel::counter_model::the_last_handle_disconnects
 // MUTANT: counter.half_gone KILLED-BY channel::counter_model::the_last_handle_frees
 // MUTANT: counter.free KILLED-BY channel::counter_model::the_last_handle_frees
 

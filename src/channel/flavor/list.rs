@@ -115,7 +115,7 @@ impl<T> List<T> {
         // SAFETY: our slot was not taken yet, so the block lives (BlockLives).
         let block = unsafe { block.as_ref() };
         // ORDERING: Release; pairs with the Acquire in `wait_for_next`: the block.
-        block.next.store(next, ord!("list.append.next", Release));
+        block.next.store(next, Ordering::Release);
     }
 
     /// Reserves the slot of the next message to receive, and waits until it is there.

@@ -1,17 +1,15 @@
 //! Models of the unbounded channel, by loom: blocks of two slots.
 //!
-// MUTANT: list.next KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.state KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.put KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.taken KILLED-BY channel::flavor::list_model::a_block_is_freed_when_all_are_done
 // MUTANT: list.tail.index KILLED-BY channel::flavor::list_model::two_senders_fill_blocks
-// MUTANT: list.tail.block KILLED-BY channel::flavor::list_model::two_senders_fill_blocks
-// MUTANT: list.append.block KILLED-BY channel::flavor::list_model::two_senders_fill_blocks
+// MUTANT: list.tail.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
+// MUTANT: list.append.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
 // MUTANT: list.append.index KILLED-BY channel::flavor::list_model::two_senders_fill_blocks
-// MUTANT: list.append.next KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.head.index KILLED-BY channel::flavor::list_model::two_receivers_empty_blocks
-// MUTANT: list.head.block KILLED-BY channel::flavor::list_model::two_receivers_empty_blocks
-// MUTANT: list.advance.block KILLED-BY channel::flavor::list_model::two_receivers_empty_blocks
+// MUTANT: list.head.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
+// MUTANT: list.advance.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
 // MUTANT: list.advance.index KILLED-BY channel::flavor::list_model::two_receivers_empty_blocks
 
 use super::list::List;
