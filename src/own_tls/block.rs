@@ -180,7 +180,7 @@ fn parts(range: &Range<isize>, skipped: &[Range<isize>]) -> Box<[Range<isize>]> 
 impl Layout {
     /// The block of the slot that ends at `end`, a multiple of the page size.
     pub(super) fn place(&self, end: usize) -> Block {
-        let tp = end - self.cold_bytes() - self.hot_above - self.colour(end);
+        let tp = end - self.cold_bytes() - self.hot_above;
         Block { tp, stack_top: (tp - self.below) & !15 }
     }
 

@@ -46,10 +46,6 @@ pub(super) const DTV: isize = match ORIENTATION {
     Orientation::LocalsAbove => 0,
 };
 
-/// Bytes of a line of the cache.
-const LINE_BYTES: usize = 64;
-/// How many places of a page blocks begin at: as many as leave a parked stack room in it.
-pub(super) const COLOURS: usize = 8;
 /// How many thread-specific keys have their value in the hot part on x86-64.
 const HOT_KEYS: usize = 3;
 /// Bytes of one thread-specific value: a sequence number and the value.
@@ -73,8 +69,6 @@ pub(super) struct Layout {
     pub(super) unused: Range<isize>,
     /// Bytes of a page.
     pub(super) page: usize,
-    /// Blocks begin at [`COLOURS`] different places of a page, this many bytes apart.
-    pub(super) colour_bytes: usize,
     /// `struct pthread`.
     pub(super) pthread: isize,
     /// The thread's id.
@@ -110,7 +104,7 @@ impl Layout {
         // SAFETY: the function stores a word in each place.
         unsafe { (symbols.static_info)(&raw mut bytes, &raw mut align) };
         let page = sys::thread::page_bytes();
-        let align = align.max(LINE_BYTES);
+        let align = align.max(64);
         let has_record = ORIENTATION == Orientation::LocalsBelow;
         let bytes_min = if has_record { symbols.pthread_bytes } else { 16 };
         if !align.is_power_of_two() || align > page || bytes < bytes_min {
@@ -140,7 +134,6 @@ impl Layout {
             template,
             unused,
             page,
-            colour_bytes: if align > LINE_BYTES { 0 } else { LINE_BYTES },
             pthread,
             tid,
             list: field(symbols.list),
@@ -165,19 +158,7 @@ impl Layout {
 
     /// Whole pages that a slot keeps free for the block.
     pub(super) fn block_bytes(&self) -> usize {
-        let coloured = (COLOURS - 1) * self.colour_bytes;
-        self.cold_bytes() + (self.below + self.hot_above + coloured).next_multiple_of(self.page)
-    }
-
-    /// How far below its usual place the block of the slot that ends at `end` lies.
-    ///
-    /// All slots end on a page boundary, so without it the same word of every block, and the top
-    /// of every stack, would lie in the same few sets of the caches: a switch among 1,000 missed
-    /// the second level each time (bench `yield`: 130 ns instead of 60).
-    pub(super) fn colour(&self, end: usize) -> usize {
-        // Fibonacci hashing of the page's number: slots are any number of pages apart.
-        let hash = ((end / self.page) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (hash >> (u64::BITS - COLOURS.ilog2())) as usize * self.colour_bytes
+        self.cold_bytes() + (self.below + self.hot_above).next_multiple_of(self.page)
     }
 
     /// Whether `[tp + offset, tp + offset + bytes)` belongs to the block.
