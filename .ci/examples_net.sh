@@ -17,7 +17,7 @@ start() {
     pid=$!
     net_pids+=("$pid")
     for _ in {1..200}; do
-        address=$(sed -n '1s|.* \(http://\)\{0,1\}\([0-9.]*:[0-9]*\)$|\2|p' "$net_dir/$name.out")
+        address=$(sed -n '1s|.* \(http://\)\{0,1\}\([0-9.]*:[0-9]*\)$|\2|p' "$net_dir/$name.out" 2>/dev/null) || true
         [ -z "$address" ] || return 0
         sleep 0.05
     done
@@ -109,6 +109,20 @@ exec 3<>"/dev/tcp/${address%:*}/${address#*:}"
 printf 'GET /sub/inner.txt HTTP/1.1\r\nHost: x\r\n\r\nGET /link.txt HTTP/1.1\r\nHost: x\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3
 expect "pipelined answers" 3 "$(timeout 20 cat <&3 | grep -a -c '^HTTP/1.1 200')"
 exec 3>&-
+
+# Every page once, by links of all kinds; a link that leads nowhere is told.
+if has_example crawl; then
+    refused target/release/examples/crawl ftp://somewhere/
+    refused target/release/examples/crawl --connections 0 "$url/"
+    cat >"$net_dir/site/start.html" <<'HTML'
+<a href="sub/inner.txt">one</a> <a href='/index.html#part'>two</a> <a href="start.html">itself</a>
+<img src="large.bin"> <a href="./sub/../sub/inner.txt">again</a> <a href="https://elsewhere/">far</a>
+<a href="nothing.html">none</a>
+HTML
+    target/release/examples/crawl --connections 3 "$url/start.html" >"$net_dir/crawl"
+    grep -q '^5 pages, [0-9]* bytes, 1 failed' "$net_dir/crawl" || { cat "$net_dir/crawl"; exit 1; }
+    grep -q '^404 .* /nothing.html$' "$net_dir/crawl"
+fi
 
 # A request that has begun is answered after the signal; one that waits is let go.
 exec 3<>"/dev/tcp/${address%:*}/${address#*:}"

@@ -450,3 +450,76 @@ fn no_memory_for_thread_locals_delays_a_green_thread_and_loses_none() {
     let told = errors.matches("no memory for the thread-locals").count();
     assert!(is_child(name) || told == 1, "told once: {errors}");
 }
+
+/// An echo over a pair of sockets, on green threads and from an OS thread.
+fn echo_works() {
+    use gthread::net::UnixStream;
+    use std::io::{Read as _, Write as _};
+    fn ping(stream: &mut UnixStream) {
+        for round in 0..20_u64 {
+            stream.write_all(&round.to_ne_bytes()).unwrap();
+            let mut buffer = [0; 8];
+            stream.read_exact(&mut buffer).unwrap();
+            assert_eq!(u64::from_ne_bytes(buffer), round);
+        }
+    }
+    let runtime = runtime(2);
+    let (mut mine, mut theirs) = UnixStream::pair().unwrap();
+    let server = runtime.spawn(move || {
+        let mut buffer = [0; 8];
+        while theirs.read(&mut buffer).unwrap() > 0 {
+            theirs.write_all(&buffer).unwrap();
+        }
+    });
+    ping(&mut mine);
+    let mut mine = runtime.run(|| {
+        ping(&mut mine);
+        // Beside a timer, by which the machine in the poller sleeps.
+        let start = Instant::now();
+        gthread::sleep(Duration::from_micros(1500));
+        assert!(start.elapsed() >= Duration::from_micros(1500), "woke early");
+        mine
+    });
+    // A deadline that passes while it waits.
+    mine.set_read_deadline(Some(Instant::now() + Duration::from_millis(5)));
+    assert_eq!(mine.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+    drop(mine);
+    server.join().unwrap();
+    runtime.shutdown();
+}
+
+#[test]
+fn sockets_work_without_a_poller() {
+    alone("sockets_work_without_a_poller", || {
+        for first in 0..3 {
+            // For the first calls, then for none; for all.
+            for count in [2, u64::MAX] {
+                for (call, errno) in [
+                    (Fault::EpollCreate, libc::EMFILE),
+                    (Fault::EpollAdd, libc::ENOSPC),
+                    (Fault::EventFd, libc::EMFILE),
+                ] {
+                    fail(call, first, count, errno);
+                    echo_works();
+                    assert!(calls(call) > 0, "{call:?} was never asked for");
+                    clear();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn polling_works_without_epoll_pwait2() {
+    alone("polling_works_without_epoll_pwait2", || {
+        // Found out once and remembered; and an interruption in between.
+        fail(Fault::EpollWait, 0, 5, libc::EINTR);
+        echo_works();
+        assert!(calls(Fault::EpollWait) > 0);
+        fail(Fault::EpollWait, 0, u64::MAX, libc::ENOSYS);
+        echo_works();
+        assert_eq!(calls(Fault::EpollWait), 1, "asked for again");
+        clear();
+        echo_works();
+    });
+}

@@ -200,7 +200,12 @@ fn green_threads_keep_no_state_of_libraries_that_machines_should_keep() {
         let heap = || {
             // SAFETY: takes nothing and only reads malloc's counters.
             let heap = unsafe { libc::mallinfo2() };
-            heap.uordblks + heap.hblkhd
+            let own = if cfg!(feature = "test-allocator") {
+                gthread::alloc::stats().live_bytes
+            } else {
+                0
+            };
+            heap.uordblks + heap.hblkhd + own
         };
         let per_green_thread = |live: usize, pins: bool| {
             let before = heap();

@@ -477,3 +477,49 @@ fn two_readers_of_one_stream_get_each_byte_once() {
         assert_eq!(sum, data.iter().map(|&b| u64::from(b)).sum());
     });
 }
+
+/// Somebody else tells of the socket from then on.
+#[test]
+fn a_socket_outlives_the_runtime_that_polled_it() {
+    let _dog = common::watch("outlives");
+    let (first, second) = (common::runtime(2), common::runtime(1));
+    let (one, other) = pair();
+    let one = Arc::new(one);
+    // The first runtime is the one that watches the socket.
+    first.run(|| {
+        one.set_read_timeout(Some(SHORT)).unwrap();
+        assert_eq!((&*one).read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        one.set_read_timeout(None).unwrap();
+    });
+    let reading = one.clone();
+    let reader = second.spawn(move || (&*reading).read(&mut [0; 8]));
+    std::thread::sleep(SHORT);
+    drop(first);
+    std::thread::sleep(SHORT);
+    (&other).write_all(b"abc").unwrap();
+    assert_eq!(reader.join().unwrap().unwrap(), 3);
+    second.run(|| {
+        (&other).write_all(b"de").unwrap();
+        assert_eq!((&*one).read(&mut [0; 8]).unwrap(), 2);
+    });
+}
+
+/// A descriptor of another family behind the type: nothing is taken for drained that is not.
+#[test]
+fn a_unix_socket_behind_a_tcp_stream_is_one() {
+    everywhere("disguised", || {
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        socket2::SockRef::from(&other).set_passcred(true).unwrap();
+        let (mut one, mut other) = (one, TcpStream::from(OwnedFd::from(other)));
+        for part in [&b"ab"[..], b"cd", b"ef"] {
+            one.write_all(part).unwrap();
+        }
+        let mut all: Vec<u8> = Vec::new();
+        let mut buffer = [0; 64];
+        while all.len() < 6 {
+            let bytes = other.read(&mut buffer).unwrap();
+            all.extend(&buffer[..bytes]);
+        }
+        assert_eq!(all, b"abcdef");
+    });
+}

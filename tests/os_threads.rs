@@ -109,17 +109,26 @@ fn who_runs_its_destructors_has_not_finished() {
     runtime.shutdown();
 }
 
+/// A value of a thread-specific key that sees all rounds of destructors.
+struct Rounds {
+    seen: u32,
+    key: libc::pthread_key_t,
+    ended: Arc<AtomicU32>,
+}
+
 /// The destructor of a thread-specific key: comes again until libc's last round, and is slow then.
 unsafe extern "C" fn in_last_round(value: *mut libc::c_void) {
-    // SAFETY: the value is this, made by the test and given back in the last round.
-    let rounds = unsafe { &*value.cast::<(AtomicU32, Arc<AtomicU32>, libc::pthread_key_t)>() };
-    if rounds.0.fetch_add(1, Ordering::AcqRel) < 3 {
+    // SAFETY: the value is a box of this, made by the test, and libc has forgotten it.
+    let mut rounds = unsafe { Box::from_raw(value.cast::<Rounds>()) };
+    rounds.seen += 1;
+    if rounds.seen < 4 {
+        let key = rounds.key;
         // SAFETY: the key was made by the test.
-        unsafe { libc::pthread_setspecific(rounds.2, value) };
+        unsafe { libc::pthread_setspecific(key, Box::into_raw(rounds).cast()) };
         return;
     }
     std::thread::sleep(Duration::from_millis(30));
-    rounds.1.fetch_add(1, Ordering::AcqRel);
+    rounds.ended.fetch_add(1, Ordering::AcqRel);
 }
 
 #[test]
@@ -137,12 +146,11 @@ fn the_end_of_a_runtime_is_the_end_of_its_threads() {
         }];
     for (round, end) in (1..).zip(ends) {
         let runtime = runtime();
-        let value = Box::leak(Box::new((AtomicU32::new(0), ended.clone(), key)));
-        let value = std::ptr::from_ref(value).expose_provenance();
+        let value = Box::new(Rounds { seen: 0, key, ended: ended.clone() });
         let handle = runtime.spawn(move || {
-            let value = std::ptr::with_exposed_provenance::<libc::c_void>(value);
+            let value = Box::into_raw(value);
             // SAFETY: the key was made above.
-            assert_eq!(unsafe { libc::pthread_setspecific(key, value) }, 0);
+            assert_eq!(unsafe { libc::pthread_setspecific(key, value.cast()) }, 0);
         });
         // Its end as a green thread comes before that of the thread.
         handle.join().unwrap();

@@ -225,13 +225,20 @@ mod controls {
     #[test]
     #[ignore = "started by a_race_between_green_threads_is_reported"]
     fn race() {
-        let data = Plain::default();
+        let (data, started) = (Plain::default(), AtomicUsize::new(0));
         runtime().run(|| {
             gthread::scope(|scope| {
                 for n in 0..2 {
-                    let data = &data;
-                    // Both are computing for longer than a slice: they run side by side.
-                    scope.spawn(move || (0..3_000_000).for_each(|_| data.overwrite(n)));
+                    let (data, started) = (&data, &started);
+                    scope.spawn(move || {
+                        // Relaxed: they meet, and nothing is ordered by it. Whoever comes first
+                        // computes for longer than a slice, so that the other can come.
+                        started.fetch_add(1, Ordering::Relaxed);
+                        while started.load(Ordering::Relaxed) < 2 {
+                            std::hint::spin_loop();
+                        }
+                        (0..1_000_000).for_each(|_| data.overwrite(n));
+                    });
                 }
             });
         });

@@ -259,19 +259,32 @@ fn sleepers_wake_beside_their_spawner() {
         let _dog = watch("sleepers beside their spawner");
         let runtime = runtime(processors);
         runtime.run(|| {
+            let count = |counter: &Arc<AtomicU64>| counter.load(Ordering::Acquire);
             for _ in 0..10 {
-                let woken = Arc::new(AtomicU64::new(0));
+                let (asleep, woken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
                 for _ in 0..50 {
-                    let woken = woken.clone();
+                    let (asleep, woken) = (asleep.clone(), woken.clone());
                     drop(gthread::spawn(move || {
-                        gthread::sleep(Duration::from_millis(1));
+                        asleep.fetch_add(1, Ordering::AcqRel);
+                        gthread::sleep(Duration::from_millis(3));
                         woken.fetch_add(1, Ordering::AcqRel);
                     }));
                 }
                 // Some of them sleep on this processor.
-                gthread::yield_now();
-                while woken.load(Ordering::Acquire) < 50 {
-                    drop(gthread::spawn(std::hint::spin_loop));
+                while count(&asleep) < 50 {
+                    gthread::yield_now();
+                }
+                let (mut spawned, ended) = (0, Arc::new(AtomicU64::new(0)));
+                while count(&woken) < 50 {
+                    // Not more than others can run, but never waiting for them.
+                    if spawned < count(&ended) + 500 {
+                        spawned += 1;
+                        let ended = ended.clone();
+                        drop(gthread::spawn(move || ended.fetch_add(1, Ordering::AcqRel)));
+                    }
+                }
+                while count(&ended) < spawned {
+                    gthread::yield_now();
                 }
             }
         });

@@ -211,6 +211,37 @@ fn who_gives_up_at_a_barrier_has_not_come() {
     });
 }
 
+#[test]
+fn who_gives_up_as_the_barrier_opens_has_passed() {
+    // More threads than are woken at a time, so that some are still to be woken at their deadline.
+    const THREADS: usize = 50;
+    const ROUNDS: usize = 30;
+    on_each_carrier("barrier opens", || {
+        let (barrier, leaders) = (Barrier::new(THREADS), AtomicUsize::new(0));
+        let passed = AtomicUsize::new(0);
+        gthread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (barrier, leaders, passed) = (&barrier, &leaders, &passed);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let mut patience = Duration::from_micros(1 + 7 * thread as u64);
+                        let result = loop {
+                            if let Some(result) = barrier.wait_timeout(patience) {
+                                break result;
+                            }
+                            patience *= 2;
+                        };
+                        passed.fetch_add(1, Ordering::AcqRel);
+                        leaders.fetch_add(usize::from(result.is_leader()), Ordering::AcqRel);
+                        assert!(passed.load(Ordering::Acquire) > round * THREADS);
+                    }
+                });
+            }
+        });
+        assert_eq!((leaders.into_inner(), passed.into_inner()), (ROUNDS, ROUNDS * THREADS));
+    });
+}
+
 // --- Semaphore -----------------------------------------------------------------------------
 
 #[test]

@@ -129,6 +129,18 @@ pub(crate) fn usage() -> (u64, Duration) {
     (switches as u64, time(usage.ru_utime) + time(usage.ru_stime))
 }
 
+/// Processor time of the process `id` so far.
+pub(crate) fn processor_time_of(id: u32) -> Duration {
+    let mut clock = 0;
+    // SAFETY: `clock` is a valid place for a clock's name.
+    let found = unsafe { libc::clock_getcpuclockid(id as libc::pid_t, &raw mut clock) };
+    assert_eq!(found, 0, "process {id} is there");
+    let mut time = timespec(Duration::ZERO);
+    // SAFETY: `time` is a valid place for a time.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// Memory of this process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {

@@ -6,9 +6,9 @@
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "alloc-hardened")] {
-        pub(crate) use super::hardened::{Block, Key, Order, QUARANTINE, cut_count};
+        pub(crate) use super::hardened::{Block, Key, Order, cut_count, quarantine};
     } else {
-        pub(crate) use plain::{Block, Key, Order, QUARANTINE, cut_count};
+        pub(crate) use plain::{Block, Key, Order, cut_count, quarantine};
     }
 }
 
@@ -21,8 +21,11 @@ mod plain {
     use std::cell::Cell;
     use std::ptr::NonNull;
 
-    /// Whether blocks that were freed wait a turn before they are handed out again.
-    pub(crate) const QUARANTINE: bool = false;
+    /// How many of the blocks freed last wait, in a span of so many: none.
+    #[inline(always)]
+    pub(crate) fn quarantine(_capacity: u32) -> u32 {
+        0
+    }
 
     /// A free block: its first word links it to the next.
     #[derive(Debug)]

@@ -13,19 +13,20 @@
 //!    into its neighbour beyond the end, or the link before it was forged.
 //! 3. *Order*: the blocks of each cut are handed out from a random one on, by a random stride
 //!    ([`Order`]); a cut is at least [`CUT_BLOCKS_MIN`] blocks.
-//! 4. *Quarantine*: what the owner frees is set aside until the list freed before it has been used
-//!    up (`Owned::refill`), so a block is not handed out again before as many others as were freed
-//!    in between; the quarantine of a span ends with the span.
+//! 4. *Quarantine*: of what the owner frees into a span, the newest blocks stay aside
+//!    (`Owned::refill`): as many as an eighth of the span, at most four. A block is not handed out
+//!    again before so many others were freed into the span, unless nothing else is left in it.
 //!
 //! Blocks are at least 16 bytes. The checks cost one comparison of a word that lies on the line of
 //! the link. They are no proof against somebody who can *read* free blocks: one link with a known
 //! successor is the key.
 //!
 //! Rejected: signing each link with the address of its predecessor (snmalloc): a multiplication in
-//! both fast paths; a shuffle of each cut (measured: three quarters of the cost of filling a heap
-//! with small blocks); a ring of freed blocks per cache as quarantine: a store, a load and a cold
-//! line in each `free`, where lists that wait one turn cost nothing; a bitmap of free blocks
-//! (exact, see `debug`): a division in each `free`.
+//! both fast paths. A shuffle of each cut: the bench's cell `batch` took 2.0 times the instructions
+//! of the plain build instead of 1.4. A ring of freed blocks per cache as quarantine: a store, a
+//! load and a cold line in each `free`. A list that waits until the one before is used up: a fifth
+//! more memory in the cells `larson` and `pareto`. A bitmap of free blocks (exact, see `debug`): a
+//! division in each `free`.
 //!
 //! Source: mimalloc's secure mode (encoded links, random order); snmalloc's checks on both ways.
 
@@ -37,11 +38,13 @@ use crate::primitive::abort::rt_abort;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::sys::environment;
 
-/// Whether blocks that were freed wait a turn before they are handed out again.
-pub(crate) const QUARANTINE: bool = true;
+/// How many of the blocks freed last wait, in a span of so many.
+pub(crate) fn quarantine(capacity: u32) -> u32 {
+    (capacity / 8).min(4)
+}
 
 /// The fewest blocks that are cut at a time: below, a random order would be none.
-const CUT_BLOCKS_MIN: u32 = 8;
+const CUT_BLOCKS_MIN: u32 = 4;
 
 /// What a first use touches otherwise.
 const CUT_BYTES: u32 = 4096;

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
-use super::block::{Block, Key, Order, QUARANTINE, cut_count};
+use super::block::{Block, Key, Order, cut_count, quarantine};
 use super::branch;
 use super::class::Class;
 use super::geometry::{GRANULE, HEADER, granule_address, header_address};
@@ -47,8 +47,6 @@ pub(crate) struct Span {
     /// On a line of its own: others write it, and only slow paths use what follows.
     remote: RemoteFrees,
     prev: Cell<Option<&'static Span>>,
-    /// What the owner freed before `local_free`: set aside by hardened builds.
-    aged: Cell<*mut Block>,
     /// The cache that owned the span when it was last given up as full.
     origin: Cell<usize>,
     /// [`Span::seal`]: tells a header from other memory.
@@ -81,7 +79,6 @@ impl Span {
             _line: [0; 8 - size_of::<Key>()],
             remote: RemoteFrees::nobody(),
             prev: Cell::new(None),
-            aged: Cell::new(null_mut()),
             origin: Cell::new(0),
             seal: Cell::new(0),
             mapped_bytes: Cell::new(0),
@@ -275,7 +272,6 @@ impl Owned {
         self.0.retired.set(false);
         self.0.adopted.set(false);
         self.0.key.set(Key::new());
-        self.0.aged.set(null_mut());
         self.0.remote.reset_owned();
         self.0.set_kind(Kind::Small(class));
         #[cfg(feature = "alloc-debug")]
@@ -339,23 +335,29 @@ impl Owned {
         self.0.free.get().is_null()
     }
 
-    /// Whether a free block is waiting on any list.
+    /// Whether [`Owned::refill`] would find a block, or needs not.
     pub(crate) fn has_blocks(self) -> bool {
         !self.0.free.get().is_null()
-            || !self.0.local_free.get().is_null()
-            || !self.0.aged.get().is_null()
             || self.0.remote.has_blocks()
+            || match self.newest() {
+                None => !self.0.local_free.get().is_null(),
+                Some(last) => self.behind(last).is_some(),
+            }
     }
 
-    /// Puts blocks into the empty `free`: those freed locally (hardened: those freed before the
-    /// last call), else those freed by others. `false`: there are none.
+    /// Puts blocks into the empty `free`: those freed locally (hardened: but for the newest), else
+    /// those freed by others. `false`: there are none.
     pub(crate) fn refill(self) -> bool {
         debug_assert!(self.0.free.get().is_null());
         self.check_used();
-        let mut local = self.0.local_free.replace(null_mut());
-        if QUARANTINE {
-            local = self.0.aged.replace(local);
-        }
+        let local = match self.newest() {
+            None => self.0.local_free.replace(null_mut()),
+            Some(last) => self.behind(last).map_or(null_mut(), |rest| {
+                // SAFETY: a block of `local_free`, the owner's alone.
+                unsafe { Block::set_free(last, self.0.key.get(), null_mut()) };
+                rest.as_ptr()
+            }),
+        };
         if !local.is_null() {
             self.0.free.set(local);
             self.0.free_is_zero.set(false);
@@ -368,12 +370,31 @@ impl Owned {
         false
     }
 
-    /// Puts the blocks set aside into the empty `free`, when there are no others. `false`: there
-    /// are none either.
+    /// The last of the newest blocks in `local_free`, which are in quarantine; `None` if this
+    /// build has none.
+    fn newest(self) -> Option<NonNull<Block>> {
+        let mut last = NonNull::new(self.0.local_free.get())?;
+        let count = quarantine(self.0.capacity.get());
+        for _ in 1..count {
+            let Some(next) = self.behind(last) else { break };
+            last = next;
+        }
+        (count > 0).then_some(last)
+    }
+
+    /// The block behind one of `local_free`.
+    fn behind(self, block: NonNull<Block>) -> Option<NonNull<Block>> {
+        // SAFETY: blocks on the list are free blocks of the span, the owner's alone.
+        NonNull::new(unsafe { Block::next(block, self.0.key.get()) })
+    }
+
+    /// Puts the blocks in quarantine into the empty `free`, when there are no others. `false`:
+    /// there are none either.
     pub(crate) fn end_quarantine(self) -> bool {
-        let aged = self.0.aged.replace(null_mut());
-        self.0.free.set(aged);
-        !aged.is_null()
+        let local = self.0.local_free.replace(null_mut());
+        self.0.free.set(local);
+        self.0.free_is_zero.set(false);
+        !local.is_null()
     }
 
     /// Aborts if fewer blocks are out than none: a cheap look at the sanity of the counts.
@@ -398,16 +419,12 @@ impl Owned {
             self.0.free_is_zero.set(false);
             return;
         }
-        let key = self.0.key.get();
         let mut last = head;
-        loop {
-            // SAFETY: drained blocks are free blocks of the span, the owner's alone.
-            let next = unsafe { Block::next(last, key) };
-            let Some(next) = NonNull::new(next) else { break };
+        while let Some(next) = self.behind(last) {
             last = next;
         }
-        // SAFETY: as above.
-        unsafe { Block::set_free(last, key, self.0.local_free.get()) };
+        // SAFETY: drained blocks are free blocks of the span, the owner's alone.
+        unsafe { Block::set_free(last, self.0.key.get(), self.0.local_free.get()) };
         self.0.local_free.set(head.as_ptr());
     }
 
@@ -445,7 +462,6 @@ impl Owned {
     pub(crate) fn is_exhausted(self) -> bool {
         self.0.free.get().is_null()
             && self.0.local_free.get().is_null()
-            && self.0.aged.get().is_null()
             && self.0.fresh.get() == self.0.capacity.get()
     }
 

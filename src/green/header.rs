@@ -126,6 +126,11 @@ impl Token {
         unsafe { self.green.as_ref() }.wait.claim(self.sequence, outcome)
     }
 
+    /// Whether both name the same wait of the same thread.
+    pub(crate) fn is_same_wait(self, other: Self) -> bool {
+        (self.green, self.sequence) == (other.green, other.sequence)
+    }
+
     /// Wakes the OS thread whose episode was claimed, wherever it is by now.
     pub(crate) fn wake_thread(self) {
         // SAFETY: TypeStable; only the address of the word is used.

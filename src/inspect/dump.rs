@@ -105,7 +105,9 @@ fn look_at_runtime(shared: &Shared, dump: &mut Dump) {
         dump.processors.push(ProcessorInfo {
             index: processor.index as usize,
             idle: shared.idle.is_idle(processor.index),
-            queued: processor.thief.queued() + usize::from(processor.thief.has_next()),
+            queued: processor.thief.queued()
+                + processor.thief.kept()
+                + usize::from(processor.thief.has_next()),
             timers: processor.timers.len(),
             turns: processor.tick(),
         });

@@ -70,8 +70,8 @@ fn add(sum: &mut Metrics, shared: &Shared) {
     if shared.carriage == Carriage::Machines {
         sum.processors += shared.processors.len() as u64;
     }
-    sum.handoffs_blocked += shared.monitor.taken_blocked.get();
-    sum.handoffs_computing += shared.monitor.taken_computing.get();
+    sum.handoffs_blocked += shared.taken.blocked.get();
+    sum.handoffs_computing += shared.taken.computing.get();
     let total = |field: fn(&Counters) -> &Counter| -> u64 {
         let own = shared.processors.iter().map(|processor| field(&processor.counters).get());
         own.sum::<u64>() + field(&shared.external).get()

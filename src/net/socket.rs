@@ -72,6 +72,8 @@ impl<S: AsFd> Socket<S> {
         let is_non_blocking = options.nonblocking().unwrap_or(false);
         let read_timeout = options.read_timeout().unwrap_or(None);
         let write_timeout = options.write_timeout().unwrap_or(None);
+        let is_tcp = options.protocol().is_ok_and(|it| it == Some(socket2::Protocol::TCP));
+        let kind = if kind == Kind::Tcp && !is_tcp { Kind::Other } else { kind };
         let socket = Self::new(io, kind);
         if is_non_blocking {
             let _always_ok = socket.member.set_non_blocking(true, None::<&S>);

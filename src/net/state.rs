@@ -221,13 +221,15 @@ impl State {
 
     /// Sets the user's mode; `kernel` is the descriptor if the kernel's mode is the user's.
     pub(super) fn set_non_blocking(&self, on: bool, kernel: Option<&impl AsFd>) -> io::Result<()> {
-        let family = self.family.lock().clone();
-        let members = family.as_ref().map(|family| family.0.lock());
+        // Held together: a lending begins under the first, or under the second.
+        let place = self.family.lock();
+        let members = place.as_ref().map(|family| family.0.lock());
         let is_lent = members.as_ref().is_some_and(|members| members.lent > 0);
         if let Some(kernel) = kernel.filter(|_| !is_lent) {
             socket2::SockRef::from(kernel).set_nonblocking(on)?;
         }
         drop(members);
+        drop(place);
         self.change(|state, found| {
             // ORDERING: Relaxed; the stirring below releases it.
             state.non_blocking.store(on, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use super::side::Seen;
 use super::slot::{Member, Slot};
 use super::{Direction, arena};
 use crate::green::Token;
+use crate::own_tls;
 use crate::primitive::lock::{Lock, Rank};
 use crate::sys::epoll::{self, bits};
 use std::io;
@@ -43,7 +44,12 @@ impl Descriptor {
     /// # Errors
     /// The system is out of memory.
     pub(crate) fn new(fd: RawFd) -> io::Result<Self> {
-        let slot = arena::take().ok_or(io::ErrorKind::OutOfMemory)?;
+        let slot = if own_tls::in_forked_child() {
+            // Some thread of the parent may have held the arena's lock. A slot of its own does.
+            &*Box::leak(Box::new(Slot::free(0)))
+        } else {
+            arena::take().ok_or(io::ErrorKind::OutOfMemory)?
+        };
         slot.open(fd);
         Ok(Self { slot })
     }
@@ -154,7 +160,9 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        if self.slot.retire() {
+        // In the child of a fork the epoll set is the parent's, which still watches the file, and
+        // locks may be held for ever.
+        if !own_tls::in_forked_child() && self.slot.retire() {
             arena::give(self.slot);
         }
     }

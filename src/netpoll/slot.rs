@@ -20,6 +20,7 @@ use super::poller::Poller;
 use super::side::{Found, Seen, Side, Standing};
 use super::{Direction, descriptor::Stand};
 use crate::green::Token;
+use crate::own_tls;
 use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::sys::epoll::{self, bits};
@@ -219,7 +220,7 @@ impl Slot {
 
     /// Takes the descriptor out of its poller.
     fn deregister(&self) {
-        if !self.is_registered() {
+        if !self.is_registered() || own_tls::in_forked_child() {
             return;
         }
         let _registering = self.registering.lock();

@@ -83,6 +83,23 @@ macro_rules! address {
     }};
 }
 
+/// The address of the program's `malloc`.
+#[cfg(not(target_feature = "crt-static"))]
+fn program_malloc() -> Option<usize> {
+    address!(malloc).ok()
+}
+
+/// The address of the program's `malloc`.
+///
+/// NOTE: as a function, for the crate calls it as one. Declared as data beside that, in one unit
+/// of code generation, it would become `malloc.1`, which no linker finds.
+#[cfg(target_feature = "crt-static")]
+fn program_malloc() -> Option<usize> {
+    let malloc: unsafe extern "C" fn(usize) -> *mut core::ffi::c_void = libc::malloc;
+    // Opaque: the compiler takes two names for two addresses, and glibc's other name is the same.
+    Some(core::hint::black_box(malloc as *const ()).expose_provenance())
+}
+
 /// A field described for debuggers: its offset.
 macro_rules! field {
     ($name:ident) => {
@@ -143,7 +160,7 @@ impl Symbols {
             loader_error: loader_error(),
             rseq_offset: rseq_offset(),
             libc_malloc: address!(__libc_malloc).ok(),
-            malloc: address!(malloc).ok(),
+            malloc: program_malloc(),
         })
     }
 }

@@ -18,6 +18,10 @@ use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::{arch, sys};
 use core::ops::Range;
 
+/// How often the words are looked for. With many threads in the process a fresh one shares its
+/// arena, and whoever allocates there meanwhile hides the bin.
+const ATTEMPTS: usize = 16;
+
 /// How many words can be lent.
 const WORDS_MAX: usize = 4;
 
@@ -94,21 +98,28 @@ pub(super) fn find(symbols: &Symbols) -> Result<Found, Unsupported> {
         let range = libc_locals(libc_malloc)?;
         Some((range.clone(), probe(range)))
     };
-    let first = super::on_fresh_thread(look)?;
-    let second = super::on_fresh_thread(look)?;
-    match (first, second) {
-        (Some((_, Some(first))), Some((_, Some(second)))) if first == second => {
-            Ok(Found::Words(first.0, first.1))
+    let mut locals = 0..0;
+    for _ in 0..ATTEMPTS {
+        let first = super::on_fresh_thread(look)?;
+        let second = super::on_fresh_thread(look)?;
+        match (first, second) {
+            (Some((_, Some(first))), Some((_, Some(second)))) if first == second => {
+                return Ok(Found::Words(first.0, first.1));
+            }
+            // Another allocator is in force, and glibc's keeps nothing; or glibc has no
+            // thread-locals.
+            _ if symbols.malloc != symbols.libc_malloc => return Ok(Found::Absent(0..0)),
+            (None, _) => return Ok(Found::Absent(0..0)),
+            (Some((range, _)), _) => locals = range,
         }
-        // Another allocator is in force, and glibc's keeps nothing; or glibc has no thread-locals.
-        _ if symbols.malloc != symbols.libc_malloc => Ok(Found::Absent(0..0)),
-        (None, _) => Ok(Found::Absent(0..0)),
-        // libc's thread-locals are the program's own there.
-        _ if cfg!(target_feature = "crt-static") => Err(Unsupported::new(
-            "the allocator's words are not found in a static program (fix F6)",
-        )),
-        (Some((range, _)), _) => Ok(Found::Absent(range)),
     }
+    // libc's thread-locals are the program's own there.
+    if cfg!(target_feature = "crt-static") {
+        return Err(Unsupported::new(
+            "the allocator's words are not found in a static program (fix F6)",
+        ));
+    }
+    Ok(Found::Absent(locals))
 }
 
 /// libc's thread-locals in the running block, from the thread pointer.

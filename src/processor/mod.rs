@@ -13,6 +13,7 @@
 //! | `counters`, `tick`, `clock_ns` | written by the holder; read by anyone |
 //! | `holder` | written by the machine that attaches; read by the monitor and the dump |
 
+pub(crate) mod backlog;
 pub(crate) mod deque;
 pub(crate) mod injectors;
 pub(crate) mod run_queue;
@@ -23,6 +24,8 @@ mod run_queue_model;
 pub(crate) mod counters;
 #[cfg(not(loom))]
 mod state;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 #[cfg(not(loom))]
 pub(crate) use state::Processor;

@@ -11,7 +11,10 @@
 //!   than its share, leaves the excess to the next: so two pairs share a processor by time whatever
 //!   their turns. (With a bound of 16 turns a pair with turns of 0.5 ms got 23 to 97 times the time
 //!   of one with turns of 5 us.)
-//! - **ready**: FIFO, for green threads that have run before: woken and yielded ones.
+//! - **ready**: FIFO, for green threads that have run before: woken and yielded ones. Beyond the
+//!   first 64 they wait in the holder's own [`Backlog`], which thieves do not see; whenever the 64
+//!   are used up it moves some more to where they do. On a runtime of one processor there are no
+//!   thieves, and all of them wait there.
 //! - **fresh**: LIFO for its owner, FIFO for thieves, for green threads that have never run. The
 //!   owner takes the newest, so a recursive spawn runs depth first: a tree of a million leaves
 //!   keeps a few dozen alive instead of a level of it, and a child finds its parent's data in the
@@ -26,11 +29,12 @@
 //! Only the holder of the processor calls the `&self` methods of [`RunQueue`] (Inv. OneHolder of
 //! `machine::bias`); thieves use the [`Thief`] that goes with it.
 //! - **Once**: a green thread that was pushed is popped or stolen exactly once.
-//! - **Bounded**: no queue holds more than [`CAPACITY`]; who finds it full gets the green thread
-//!   back and injects it.
+//! - **Bounded**: no deque holds more than [`CAPACITY`]; who finds it full gets the green thread
+//!   back and injects it, or keeps it in the backlog.
 
+use super::backlog::{Backlog, Length, Link};
 use super::deque::{CAPACITY, Steal, Stealer, Worker};
-use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, ord};
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, mutant, ord};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -45,6 +49,10 @@ pub(crate) const OLDEST_INTERVAL_NS: u64 = 10_000_000;
 /// A thief leaves the next slot of another processor alone for this long: its owner is most
 /// likely about to run it, with its data in the cache.
 pub(crate) const NEXT_SLOT_AGE_NS: u64 = 20_000;
+
+/// How many of the backlog are shown to thieves at a time, and after how many of its turns the
+/// injector has one.
+const RESTOCK: usize = CAPACITY / 2;
 
 /// The kinds of queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +79,15 @@ pub(crate) struct RunQueue<T> {
     urgent: Worker<Runnable<T>>,
     ready: Worker<Runnable<T>>,
     fresh: Worker<Runnable<T>>,
+    /// Behind `ready`; the holder's alone.
+    backlog: Backlog<T>,
     shared: std::sync::Arc<Shared<T>>,
+    /// Whether there are no thieves: the only processor of its runtime.
+    alone: bool,
+    /// Whether thieves see more than before the last [`RunQueue::pop`].
+    restocked: Cell<bool>,
+    /// Turns since the injector of the ready line was last looked at.
+    stint: Cell<usize>,
     /// The turns in a row that come through the next slot.
     row: Cell<Row>,
     /// How much longer than it should the last row lasted that had to be ended.
@@ -101,6 +117,7 @@ struct Shared<T> {
     next: AtomicPtr<T>,
     /// When the next slot was filled, by the holder's coarse clock.
     next_since_ns: AtomicU64,
+    kept: Length,
     /// The clock as the monitor told it at its last tick.
     told_ns: AtomicU64,
 }
@@ -114,18 +131,23 @@ pub(crate) struct Thief<T> {
     shared: std::sync::Arc<Shared<T>>,
 }
 
-impl<T: Sync> RunQueue<T> {
-    /// An empty queue.
-    pub(crate) fn new() -> Self {
+impl<T: Sync + Link> RunQueue<T> {
+    /// An empty queue; `alone`: of the only processor of its runtime.
+    pub(crate) fn new(alone: bool) -> Self {
         Self {
             urgent: Worker::new_fifo(),
             ready: Worker::new_fifo(),
             fresh: Worker::new_lifo(),
+            backlog: Backlog::new(),
             shared: std::sync::Arc::new(Shared {
                 next: AtomicPtr::new(std::ptr::null_mut()),
                 next_since_ns: AtomicU64::new(0),
+                kept: Length::new(),
                 told_ns: AtomicU64::new(0),
             }),
+            alone,
+            restocked: Cell::new(false),
+            stint: Cell::new(0),
             row: Cell::new(Row::NONE),
             excess_ns: Cell::new(0),
             hurried: Cell::new(0),
@@ -166,6 +188,72 @@ impl<T: Sync> RunQueue<T> {
         Ok(())
     }
 
+    /// Queues a green thread that has run before, behind all others of this processor; whether
+    /// thieves see it now.
+    #[inline(always)]
+    pub(crate) fn push_ready(&self, green: Runnable<T>) -> bool {
+        if self.alone || !self.backlog.is_empty() || self.ready.len() >= CAPACITY {
+            self.backlog.push(&self.shared.kept, green);
+            return false;
+        }
+        self.ready.push(green);
+        true
+    }
+
+    /// Gives up to [`RESTOCK`] of those that thieves do not see to `show`, the oldest first.
+    pub(crate) fn spill(&self, mut show: impl FnMut(Runnable<T>)) {
+        let kept = (0..RESTOCK).map_while(|_| self.backlog.pop(&self.shared.kept));
+        kept.for_each(&mut show);
+    }
+
+    /// As [`RunQueue::spill`], all of them: before the processor is made idle (NoHiddenIdle).
+    pub(crate) fn spill_all(&self, show: impl FnMut(Runnable<T>)) {
+        std::iter::from_fn(|| self.backlog.pop(&self.shared.kept)).for_each(show);
+    }
+
+    /// Whether thieves see more than they did; the caller then submits it (s2, s3 of
+    /// `sched::idle`). Told once.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn take_restocked(&self) -> bool {
+        self.restocked.replace(false)
+    }
+
+    /// The next ready one: of the deque, else by turns from the injector and the backlog.
+    #[inline(always)]
+    fn take_ready(
+        &self,
+        refill: &impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        if !self.ready.is_empty()
+            && let Some(green) = self.ready.pop()
+        {
+            return Some(green);
+        }
+        if self.stint.get() >= RESTOCK || self.backlog.is_empty() {
+            self.stint.set(0);
+            if let Some(green) = refill(Line::Ready, &self.ready) {
+                return Some(green);
+            }
+        }
+        let green = self.backlog.pop(&self.shared.kept)?;
+        self.stint.set(self.stint.get() + 1);
+        if !self.alone && !self.backlog.is_empty() {
+            self.restock();
+        }
+        Some(green)
+    }
+
+    /// Shows some of the backlog to thieves.
+    #[inline(never)]
+    fn restock(&self) {
+        self.spill(|green| self.ready.push(green));
+        self.stint.set(RESTOCK);
+        if !mutant!("run_queue.restock.tell") {
+            self.restocked.set(true);
+        }
+    }
+
     /// The next green thread. `refill` is asked for one of a kind when the local queue of that
     /// kind is empty; it may push others of the kind into the queue it is given.
     #[inline(always)]
@@ -173,9 +261,8 @@ impl<T: Sync> RunQueue<T> {
         &self,
         refill: impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
     ) -> Option<Runnable<T>> {
-        let take = |line| self.line(line).pop().or_else(|| refill(line, self.line(line)));
         if self.hurried.get() < URGENT_MAX
-            && let Some(green) = take(Line::Urgent)
+            && let Some(green) = self.take_shown(Line::Urgent, &refill)
         {
             self.hurried.set(self.hurried.get() + 1);
             return Some(green);
@@ -190,11 +277,28 @@ impl<T: Sync> RunQueue<T> {
         self.row.set(Row::NONE);
         let fresh_first = self.fresh_first.get();
         self.fresh_first.set(!fresh_first);
-        let (first, second) = match fresh_first {
-            true => (Line::Fresh, Line::Ready),
-            false => (Line::Ready, Line::Fresh),
+        let green = if fresh_first {
+            self.take_shown(Line::Fresh, &refill).or_else(|| self.take_ready(&refill))
+        } else {
+            self.take_ready(&refill).or_else(|| self.take_shown(Line::Fresh, &refill))
         };
-        take(first).or_else(|| take(second)).or_else(|| take(Line::Urgent))
+        green.or_else(|| self.take_shown(Line::Urgent, &refill))
+    }
+
+    /// The next one of a kind that is not kept: of the deque, else from the injector.
+    #[inline(always)]
+    fn take_shown(
+        &self,
+        line: Line,
+        refill: &impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        let queue = self.line(line);
+        if !queue.is_empty()
+            && let Some(green) = queue.pop()
+        {
+            return Some(green);
+        }
+        refill(line, queue)
     }
 
     #[inline(always)]
@@ -214,11 +318,12 @@ impl<T: Sync> RunQueue<T> {
         let next = self.shared.next.swap(std::ptr::null_mut(), Ordering::Relaxed);
         let green = Runnable(NonNull::new(next)?);
         let goes_on = self.goes_on();
-        if goes_on || (self.ready.is_empty() && self.fresh.is_empty()) {
+        let others = !self.ready.is_empty() || !self.backlog.is_empty() || !self.fresh.is_empty();
+        if goes_on || !others {
             return Some(green);
         }
-        // Given back by a full queue, it keeps its turn, which is only unfair.
-        self.push(Line::Ready, green).err()
+        self.push_ready(green);
+        None
     }
 
     /// Whether one more turn may come through the next slot while others wait.
@@ -248,12 +353,13 @@ impl<T: Sync> RunQueue<T> {
         // ORDERING: Relaxed; only the holder fills the slot.
         self.shared.next.load(Ordering::Relaxed).is_null()
             && self.ready.is_empty()
+            && self.backlog.is_empty()
             && self.fresh.is_empty()
             && self.urgent.is_empty()
     }
 }
 
-impl<T: Sync> Thief<T> {
+impl<T: Sync + Link> Thief<T> {
     /// Steals half of one of the queues into the queue of the same kind of `into`, which has none;
     /// returns one to run.
     ///
@@ -318,7 +424,17 @@ impl<T: Sync> Thief<T> {
         self.has_next() && now_ns >= since_ns.saturating_add(NEXT_SLOT_AGE_NS)
     }
 
-    /// How many green threads wait in the queues, the next slot not counted.
+    /// Whether one waits whose deadline has come.
+    pub(crate) fn has_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
+    /// How many green threads wait in the backlog, where nobody but the holder sees them.
+    pub(crate) fn kept(&self) -> usize {
+        self.shared.kept.get()
+    }
+
+    /// How many green threads wait in the queues, next slot and backlog not counted.
     pub(crate) fn queued(&self) -> usize {
         self.urgent.len() + self.ready.len() + self.fresh.len()
     }
@@ -327,55 +443,5 @@ impl<T: Sync> Thief<T> {
     pub(crate) fn has_next(&self) -> bool {
         // ORDERING: Relaxed; a hint; the idle protocol fences before it asks.
         !self.shared.next.load(Ordering::Relaxed).is_null()
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::{INHERITANCE_NS, Line, RunQueue, Runnable};
-    use std::ptr::NonNull;
-
-    /// Lets a pair take turns of `turn_ns` through the next slot until it has to queue; how long
-    /// that took, on a clock that is read after each turn.
-    fn row_ns(queue: &RunQueue<u32>, now_ns: &mut u64, turn_ns: u64) -> u64 {
-        let mut one = 1_u32;
-        let pair = NonNull::from(&mut one);
-        let begin_ns = *now_ns;
-        loop {
-            assert!(queue.set_next(Runnable(pair), *now_ns).is_none());
-            let popped = queue.pop(|_, _| None).expect("two wait");
-            *now_ns += turn_ns;
-            if popped.0 != pair {
-                // The other one, which waits for ever.
-                queue.push(Line::Ready, popped).expect("room");
-                let pair_again = queue.pop(|_, _| None).expect("two wait");
-                assert_eq!(pair_again.0, pair, "behind the other");
-                return *now_ns - begin_ns;
-            }
-        }
-    }
-
-    #[test]
-    fn rows_through_the_next_slot_share_by_time_whatever_their_turns() {
-        let queue = RunQueue::new();
-        let mut other = 0_u32;
-        queue.push(Line::Ready, Runnable(NonNull::from(&mut other))).expect("room");
-        let (mut now_ns, mut long_ns, mut short_ns) = (0, 0, 0);
-        for _ in 0..100 {
-            long_ns += row_ns(&queue, &mut now_ns, 3 * INHERITANCE_NS);
-            short_ns += row_ns(&queue, &mut now_ns, INHERITANCE_NS / 100);
-        }
-        assert!(long_ns < 2 * short_ns && short_ns < 2 * long_ns, "{long_ns} and {short_ns}");
-    }
-
-    #[test]
-    fn a_row_that_nobody_waits_behind_goes_on() {
-        let queue = RunQueue::new();
-        let mut one = 1_u32;
-        for turn in 0..1_000 {
-            let green = NonNull::from(&mut one);
-            assert!(queue.set_next(Runnable(green), turn * INHERITANCE_NS).is_none());
-            assert_eq!(queue.pop(|_, _| None).map(|green| green.0), Some(green));
-        }
     }
 }

@@ -6,6 +6,7 @@
 // MUTANT: run_queue.set_next KILLED-BY processor::run_queue_model::a_thief_of_the_next_slot_sees_what_it_runs
 // MUTANT: run_queue.steal_next KILLED-BY processor::run_queue_model::a_thief_of_the_next_slot_sees_what_it_runs
 
+use super::backlog::Link;
 use super::run_queue::{Line, NEXT_SLOT_AGE_NS, RunQueue, Runnable, Thief};
 use crate::primitive::model::{Shared, check};
 use loom::sync::Arc;
@@ -18,14 +19,32 @@ struct Item {
     /// Written by its waker before it is queued, read by whoever runs it.
     payload: Shared<u32>,
     runs: Shared<u32>,
+    /// Touched by whoever owns the right to run it: loom reports anybody else.
+    link: Shared<Option<NonNull<Item>>>,
 }
+
+impl Link for Item {
+    fn link(&self) -> Option<NonNull<Self>> {
+        self.link.get()
+    }
+    fn set_link(&self, behind: Option<NonNull<Self>>) {
+        self.link.set(behind);
+    }
+}
+
+// SAFETY: the cells are loom's, which reports unordered accesses; the links point to items that
+// outlive the threads of the model, each of which has an `Arc` of them.
+unsafe impl Send for Item {}
+// SAFETY: as above.
+unsafe impl Sync for Item {}
 
 /// The green threads of one model: the `Arc` keeps them alive in every thread.
 struct Items(Vec<Item>);
 
 impl Items {
     fn new(count: usize) -> Arc<Self> {
-        let item = |_| Item { payload: Shared::new(0), runs: Shared::new(0) };
+        let item =
+            |_| Item { payload: Shared::new(0), runs: Shared::new(0), link: Shared::new(None) };
         Arc::new(Self((0..count).map(item).collect()))
     }
 
@@ -65,7 +84,7 @@ fn steal_next(thief: &Thief<Item>) {
 }
 
 fn steal_half(thief: &Thief<Item>) {
-    let mine = RunQueue::new();
+    let mine = RunQueue::new(false);
     if let Some(item) = thief.steal_half(&mine) {
         run(&item);
     }
@@ -80,7 +99,7 @@ fn beside_thieves<const N: usize>(
 ) {
     check(move || {
         let items = Items::new(items);
-        let queue = RunQueue::new();
+        let queue = RunQueue::new(false);
         let thieves = thieves.map(|steal| {
             let thief = queue.thief();
             let items = Arc::clone(&items);
@@ -144,5 +163,31 @@ fn a_full_queue_gives_the_green_thread_back() {
         if let Err(refused) = queue.push(Line::Fresh, items.ready(3)) {
             run(&refused);
         }
+    });
+}
+
+/// Once: what is kept in the backlog is shown to a thief a little at a time, and each runs once.
+#[test]
+fn what_is_kept_in_the_backlog_runs_once() {
+    beside_thieves(5, [steal_half], |items, queue| {
+        for index in 0..5 {
+            queue.push_ready(items.ready(index));
+        }
+        for _ in 0..3 {
+            if let Some(item) = queue.pop(|_, _| None) {
+                run(&item);
+            }
+        }
+    });
+}
+
+/// OwnerLinks: the holder goes, and the next one finds in the backlog what it has left there.
+#[test]
+fn the_next_holder_finds_the_backlog() {
+    beside_thieves(4, [steal_half], |items, queue| {
+        for index in 0..4 {
+            queue.push_ready(items.ready(index));
+        }
+        queue.spill(|item| run(&item));
     });
 }

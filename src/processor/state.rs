@@ -1,5 +1,6 @@
 //! The state of a processor; the table of its fields is in the module above.
 
+use super::backlog::Link;
 use super::counters::Counters;
 use super::run_queue::{OLDEST_INTERVAL_NS, RunQueue, Thief};
 use crate::green::{Green, Token, arena};
@@ -7,6 +8,7 @@ use crate::primitive::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::stack;
 use crate::timer::Shelf;
 use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
 
 /// How many numbers of green threads a processor draws at once.
 const ID_BATCH: u64 = 64;
@@ -41,13 +43,29 @@ unsafe impl Sync for Processor {}
 // SAFETY: as above; holding moves between threads with the orderings of the protocols named there.
 unsafe impl Send for Processor {}
 
+impl Link for Green {
+    #[inline(always)]
+    fn link(&self) -> Option<NonNull<Self>> {
+        self.link.get()
+    }
+
+    #[inline(always)]
+    fn set_link(&self, behind: Option<NonNull<Self>>) {
+        self.link.set(behind);
+    }
+}
+
 impl Processor {
-    /// Processor number `index`.
+    /// Processor number `index`; `alone`: the only one of its runtime.
     ///
     /// # Errors
     /// Too many different stack sizes are in use in this process.
-    pub(crate) fn new(index: u32, stack_size: stack::StackSize) -> std::io::Result<Self> {
-        let queue = RunQueue::new();
+    pub(crate) fn new(
+        index: u32,
+        alone: bool,
+        stack_size: stack::StackSize,
+    ) -> std::io::Result<Self> {
+        let queue = RunQueue::new(alone);
         let thief = queue.thief();
         Ok(Self {
             queue,

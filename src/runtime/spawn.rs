@@ -56,7 +56,9 @@ impl Builder {
 
     /// Gives the green thread an OS thread of its own for its whole life: for values that are tied
     /// to the kernel thread (a GL context, a namespace, an io_uring with a single
-    /// issuer). Each switch to or from it costs a hand-over between OS threads.
+    /// issuer). When it ends, the OS thread goes to others with its first signal mask, and with
+    /// whatever else was changed about it; see [`pin_to_machine`](crate::pin_to_machine). Each
+    /// switch to or from it costs a hand-over between OS threads.
     pub fn pinned(mut self) -> Self {
         self.pinned = true;
         self

@@ -114,7 +114,7 @@ impl<'a> Entered<'a> {
         };
         let displaced = processor.queue.set_next(Runnable(green), processor.clock_ns());
         if let Some(displaced) = displaced {
-            self.queue(processor, holding, Line::Ready, displaced);
+            self.queue_ready(processor, holding, displaced);
         }
     }
 
@@ -138,25 +138,53 @@ impl<'a> Entered<'a> {
     #[inline(always)]
     pub(crate) fn submit(&self, line: Line, green: NonNull<Green>) {
         match self.held() {
-            Some((processor, holding)) => self.queue(processor, holding, line, Runnable(green)),
+            Some((processor, holding)) if line == Line::Ready => {
+                self.queue_ready(processor, holding, Runnable(green));
+            }
+            Some((processor, holding)) => {
+                self.queue_shown(processor, holding, line, Runnable(green));
+            }
             None => self.shared.inject(line, green),
         }
     }
 
     /// The processor this token holds, and the word for it that others ask for.
     #[inline(always)]
-    fn held(&self) -> Option<(&'static Processor, Holding<'_>)> {
+    pub(super) fn held(&self) -> Option<(&'static Processor, Holding<'_>)> {
         self.processor.map(|processor| (processor, Holding::witness()))
     }
 
+    /// Queues one that has run before: in the backlog while every processor is in use, so that
+    /// nobody looks for work. Only what thieves see is a submission (README, Backlog).
     #[inline(always)]
-    fn queue(
+    fn queue_ready(&self, processor: &Processor, holding: Holding<'_>, green: Runnable<Green>) {
+        let idle = &self.shared.idle;
+        if idle.is_any_idle() {
+            processor.queue.spill(|kept| self.shared.injectors.push(Line::Ready, kept));
+            self.queue_shown(processor, holding, Line::Ready, green);
+        } else if processor.queue.push_ready(green) && idle.should_wake(holding) {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Queues where thieves see it.
+    #[inline(always)]
+    fn queue_shown(
         &self,
         processor: &Processor,
         holding: Holding<'_>,
         line: Line,
         green: Runnable<Green>,
     ) {
+        self.place(processor, line, green);
+        if self.shared.idle.should_wake(holding) {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Queues a green thread of the given kind; the caller sees to waking.
+    #[inline(always)]
+    pub(super) fn place(&self, processor: &Processor, line: Line, green: Runnable<Green>) {
         // Behind means behind all: while others wait in the injector, that is where the line is.
         // The newest of the fresh goes first anyway.
         let queued = if line == Line::Fresh || self.shared.injectors.is_line_empty(line) {
@@ -166,9 +194,6 @@ impl<'a> Entered<'a> {
         };
         if let Err(green) = queued {
             self.shared.injectors.push(line, green);
-        }
-        if self.shared.idle.should_wake(holding) {
-            self.shared.wake_one();
         }
     }
 

@@ -101,7 +101,7 @@ impl Entered<'_> {
                 self.expire(processor, shelf, now_ns);
             }
         }
-        self.shared.ask_poller_in_turn(now_ns);
+        self.ask_poller_in_turn(processor, now_ns);
     }
 
     /// Fires what is due on a shelf.
@@ -123,7 +123,14 @@ impl Entered<'_> {
     /// The next one of the processor's own queues, each refilled from its injector when empty.
     #[inline(always)]
     fn take(&self, processor: &Processor) -> Option<Runnable<Green>> {
-        processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into))
+        let green = processor.queue.pop(|line, into| self.shared.injectors.take_batch(line, into));
+        if processor.queue.take_restocked()
+            && let Some((_, holding)) = self.held()
+            && self.shared.idle.should_wake(holding)
+        {
+            self.shared.wake_one();
+        }
+        green
     }
 
     /// Fires the timers of other processors that were due when the clock was last read.

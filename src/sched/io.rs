@@ -4,7 +4,7 @@
 //! one that registered it first, moves on. An OS thread blocks in poll(2). Who asks the poller,
 //! and when, is in `README.md` of this directory, section "Poller".
 
-use super::enter::current_green;
+use super::enter::{Entered, current_green};
 use super::fork;
 use super::shared::Shared;
 use super::timeout::deadline_ns as timeout_deadline_ns;
@@ -15,6 +15,7 @@ use crate::machine::Machine;
 use crate::netpoll::{Descriptor, Direction, Poller, Seen, Turn};
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::fence;
+use crate::processor::Processor;
 use crate::processor::run_queue::{Line, Runnable};
 use crate::sys::clock::now_ns;
 use std::io;
@@ -165,17 +166,31 @@ impl Drop for LazyPoller {
 }
 
 impl Shared {
-    /// Makes a green thread runnable whom the poller has found; the caller sees to waking.
-    pub(super) fn ready_found(&self, token: Token) {
+    /// Claims the wait of one whom the poller has found; a green thread of this runtime that the
+    /// caller is to queue, in which case it sees to waking as well.
+    fn claim_found(&self, token: Token) -> Option<Runnable<Green>> {
         match token.claim(Outcome::Woken) {
-            Claim::Lost | Claim::Early => {}
-            Claim::Wake => token.wake_thread(),
+            Claim::Lost | Claim::Early => None,
+            Claim::Wake => {
+                token.wake_thread();
+                None
+            }
             Claim::Resume if self.is_mine(token.green) => {
                 // SAFETY: its wait is claimed here, so this machine owns the right to run it.
                 unsafe { token.green.as_ref() }.set_phase(Phase::Runnable);
-                self.injectors.push(Line::Urgent, Runnable(token.green));
+                Some(Runnable(token.green))
             }
-            Claim::Resume => ready_elsewhere(token.green),
+            Claim::Resume => {
+                ready_elsewhere(token.green);
+                None
+            }
+        }
+    }
+
+    /// Queues one whom the poller has found where everybody finds it; the caller sees to waking.
+    fn inject_found(&self, token: Token) {
+        if let Some(green) = self.claim_found(token) {
+            self.injectors.push(Line::Urgent, green);
         }
     }
 
@@ -198,7 +213,7 @@ impl Shared {
                 let left_ns = deadline_ns.saturating_sub(now_ns());
                 if left_ns > LONG_NS { left_ns - left_ns / 256 } else { left_ns }
             });
-            turn.ask(timeout_ns, |token| self.ready_found(token));
+            turn.ask(timeout_ns, |token| self.inject_found(token));
         });
         drop(turn);
         // Pairs with the one in `Idle::retire`: as s2 for those who were found, and for the turn:
@@ -208,27 +223,6 @@ impl Shared {
         message
     }
 
-    /// Without a processor: asks the poller, if it is nobody's turn; what is ready is queued, and a
-    /// machine woken for it.
-    pub(super) fn ask_poller(&self) {
-        let Some(mut turn) = self.poller.get().and_then(Poller::try_ask) else { return };
-        let found = turn.ask(Some(0), |token| self.ready_found(token));
-        drop(turn);
-        if found > 0 && self.idle.should_wake_external() {
-            self.wake_one();
-        }
-    }
-
-    /// With a processor, every few turns: asks the poller, if nobody has done so for a while.
-    #[inline(always)]
-    pub(super) fn ask_poller_in_turn(&self, now_ns: u64) {
-        if let Some(poller) = self.poller.get()
-            && poller.is_due(now_ns, TURN_NS)
-        {
-            self.ask_poller();
-        }
-    }
-
     /// The monitor, while processors are in use: asks the poller if their holders do not, and has
     /// a machine sleep in it if one can be spared.
     pub(super) fn ask_poller_for_all(&self, now_ns: u64) {
@@ -236,7 +230,10 @@ impl Shared {
         if !poller.is_due(now_ns, NEGLECTED_NS) {
             return;
         }
-        self.ask_poller();
+        if let Some(mut turn) = poller.try_ask() {
+            // The monitor's tick goes on to wake a machine for what it finds queued.
+            turn.ask(Some(0), |token| self.inject_found(token));
+        }
         if poller.is_left_alone() && self.idle.is_any_idle() {
             self.wake_one();
         }
@@ -246,5 +243,37 @@ impl Shared {
     /// one.
     pub(super) fn is_poller_alone(&self) -> bool {
         self.poller.get().is_some_and(Poller::is_free)
+    }
+}
+
+impl Entered<'_> {
+    /// Every few turns: asks the poller, if nobody has done so for a while. A processor that has
+    /// nothing to run does not: its machine goes to sleep in the poller next.
+    #[inline(always)]
+    pub(super) fn ask_poller_in_turn(&self, processor: &Processor, now_ns: u64) {
+        if let Some(poller) = self.shared.poller.get()
+            && poller.is_due(now_ns, TURN_NS)
+        {
+            self.ask_poller(processor, poller);
+        }
+    }
+
+    #[cold]
+    fn ask_poller(&self, processor: &Processor, poller: &Poller) {
+        if processor.queue.is_empty() && self.shared.injectors.is_empty() {
+            return;
+        }
+        let Some(mut turn) = poller.try_ask() else { return };
+        let mut found = false;
+        turn.ask(Some(0), |token| {
+            if let Some(green) = self.shared.claim_found(token) {
+                self.place(processor, Line::Urgent, green);
+                found = true;
+            }
+        });
+        drop(turn);
+        if found && self.shared.idle.should_wake_external() {
+            self.shared.wake_one();
+        }
     }
 }

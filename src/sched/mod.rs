@@ -7,6 +7,8 @@
 //! that is submitted wakes one machine if none searches ([`spare`]). The [`monitor`] takes
 //! processors from machines that block or compute for too long.
 
+#[cfg(all(test, loom))]
+mod backlog_model;
 pub(crate) mod idle;
 #[cfg(all(test, loom))]
 mod idle_model;
@@ -17,6 +19,9 @@ pub(crate) mod timekeeper;
 mod timekeeper_model;
 #[cfg(all(test, loom))]
 mod timeout_model;
+pub(crate) mod watch;
+#[cfg(all(test, loom))]
+mod watch_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
@@ -48,7 +53,10 @@ cfg_if::cfg_if! {
         pub(crate) use registry::{deregister, register, runtimes};
         pub(crate) use shared::{Carriage, Shared};
         pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
-        pub(crate) use wait::{current_or_adopt, ready_elsewhere, sleep_until, wait, wake};
+        pub(crate) use crate::green::Token;
+        pub(crate) use wait::{
+            Claimed, claim, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,
+        };
         pub(crate) use yielding::yield_now;
 
         /// One more strong count for the runtime behind a reference.
@@ -65,8 +73,9 @@ cfg_if::cfg_if! {
     } else {
         mod wait_stand_in;
 
-        #[cfg(test)]
         #[allow(unused_imports, reason = "what models of sync and channel need")]
-        pub(crate) use wait_stand_in::{expire, forget_model, wait, wake, yield_now, Token};
+        pub(crate) use wait_stand_in::{
+            Claimed, Token, claim, expire, forget_model, wait, wake, yield_now,
+        };
     }
 }

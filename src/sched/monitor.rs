@@ -10,31 +10,40 @@
 //! an OS thread that spawns (Go's template thread, for all of them).
 //!
 //! It also wakes a machine for what nobody was woken for: a next slot that has grown old, a timer
-//! of a processor whose holder computes, a wake that failed for want of threads.
+//! of a processor whose holder computes, a wake that failed for want of threads. A timer that is
+//! overdue it fires itself: the machine that was granted its processor may wait for a CPU behind
+//! many others, and any other processor can run who sleeps there.
 //!
 //! While everything is idle it sleeps without a deadline; the first machine that gets a
 //! processor, by whatever way, pokes it, and so does whoever fails to start one.
 //!
 //! | period | when |
 //! |---|---|
-//! | [`HOT_NS`] | right after a blocked machine was found: the next green thread may block too |
+//! | none: it yields to others | for [`SPIN_NS`] after a blocked machine was found: the next green thread may block too |
+//! | [`HOT_NS`] | for [`HOT_TICKS`] ticks after that |
+//! | until a suspect may be taken, or may have blocked meanwhile | there are suspects |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
 //! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
+//!
+//! With N threads that compute the kernel gives the monitor an N-th of a CPU like anybody else, and
+//! once it has used that up it runs late. So it looks rarely: a suspect that computes is looked at
+//! when its turn has lasted twice as long as at the last look, and at the end of its slice.
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
 
 use super::shared::Shared;
 use super::suspect::Suspects;
-use crate::green::Phase;
 use crate::green::wait::{Claim, Outcome};
+use crate::green::{Phase, Token};
 use crate::machine::{Machine, Slice};
-use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::atomic::Ordering;
 use crate::primitive::fence;
 use crate::processor::Processor;
+use crate::processor::counters::Counter;
 use crate::processor::run_queue::Line;
 use crate::sys::clock::now_ns;
-use crate::sys::futex;
+use crate::timer::Shelf;
 use std::sync::Arc;
 
 /// The period after a blocked machine was found.
@@ -46,15 +55,25 @@ const BUSY_NS: u64 = 1_000_000;
 /// The longest period while all processors are idle.
 const QUIET_NS: u64 = 10_000_000;
 /// How many quiet ticks in a row end in deep sleep.
-const DEEP_TICKS: u32 = 4;
+const DEEP_TICKS: u32 = 2;
+/// For how long after a blocked machine was found the monitor does not sleep at all. On a machine
+/// of one CPU its yield returns when the next green thread blocks; on others it costs a CPU for
+/// that long, once per blocked machine.
+const SPIN_NS: u64 = 100_000;
 /// How long a turn may last, blocked in the kernel, before its processor is taken.
 const BLOCKED_NS: u64 = 200_000;
 /// The same in the hot period.
-const BLOCKED_HOT_NS: u64 = 15_000;
+const BLOCKED_HOT_NS: u64 = 10_000;
 /// How long a turn may compute while others wait.
 const SLICE_NS: u64 = 10_000_000;
+/// The same while somebody's deadline has passed.
+const SLICE_URGENT_NS: u64 = 500_000;
 /// The same while many wait.
 const SLICE_LONG_QUEUE_NS: u64 = 2_000_000;
+/// The same while a processor is idle, and what waits is where its next machine cannot see it.
+const SLICE_HIDING_NS: u64 = 1_000_000;
+/// How long after its deadline a timer is fired by the monitor.
+const OVERDUE_NS: u64 = 200_000;
 /// How long memory lies unused before it is given back, and how often its age is looked at.
 const AGE_NS: u64 = 1_000_000_000;
 /// How often, while processors are in use, the allocator is asked what there is to give back.
@@ -68,72 +87,13 @@ pub(crate) const SHORT_SLICE_NS: u64 = 300_000;
 /// The kernel slice of a machine that has lost its processor by computing.
 const LONG_SLICE_NS: u64 = 20_000_000;
 
-const AWAKE: u32 = 0;
-const DEEP: u32 = 1;
-const NEWS: u32 = 2;
-
-/// Whether the monitor sleeps deeply, and the word it sleeps on.
-///
-/// | value | means | leaves it |
-/// |---|---|---|
-/// | 0 | awake, or asleep with a deadline | monitor -> 1; a wake -> 2 |
-/// | 1 | sleeps without a deadline | a wake -> 2; monitor -> 0 |
-/// | 2 | there is news: must not sleep | monitor -> 0, before it looks |
-#[derive(Debug)]
-pub(crate) struct Watch {
-    asleep: AtomicU32,
-    /// Processors taken from blocked machines, and from computing ones.
-    pub(crate) taken_blocked: crate::processor::counters::Counter,
-    pub(crate) taken_computing: crate::processor::counters::Counter,
-}
-
-impl Watch {
-    /// Awake.
-    pub(crate) fn new() -> Self {
-        Self {
-            asleep: AtomicU32::new(AWAKE),
-            taken_blocked: Default::default(),
-            taken_computing: Default::default(),
-        }
-    }
-
-    /// A machine has got a processor: the monitor must not sleep deeply.
-    #[inline]
-    pub(crate) fn poke(&self) {
-        fence::full();
-        // ORDERING: Relaxed; the fence above pairs with the one in `deep_sleep`.
-        if self.asleep.load(Ordering::Relaxed) == DEEP {
-            self.wake();
-        }
-    }
-
-    /// Wakes the monitor from whatever sleep.
-    #[cold]
-    pub(crate) fn wake(&self) {
-        // The caller's news first, then the word: pairs with the fence in `take_news`.
-        fence::full();
-        // ORDERING: Relaxed; the fence above orders it after the caller's news.
-        self.asleep.store(NEWS, Ordering::Relaxed);
-        futex::wake(&self.asleep, 1);
-    }
-
-    /// Before a look at everything: what was told until now is seen by it, what is told later
-    /// keeps the monitor from sleeping.
-    fn take_news(&self) {
-        // ORDERING: Relaxed; the fence below orders it before the look.
-        self.asleep.store(AWAKE, Ordering::Relaxed);
-        fence::full();
-    }
-
-    /// Sleeps until a poke or the deadline, unless `is_quiet` no longer holds.
-    fn deep_sleep(&self, is_quiet: impl Fn() -> bool, deadline_ns: Option<u64>) {
-        // ORDERING: Relaxed; the fence below orders it before the second look.
-        let deep = self.asleep.compare_exchange(AWAKE, DEEP, Ordering::Relaxed, Ordering::Relaxed);
-        fence::full();
-        if deep.is_ok() && is_quiet() {
-            futex::wait(&self.asleep, DEEP, deadline_ns);
-        }
-    }
+/// How many processors were taken from their machines.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// From blocked ones.
+    pub(crate) blocked: Counter,
+    /// From computing ones.
+    pub(crate) computing: Counter,
 }
 
 /// What the monitor remembers of a processor.
@@ -149,8 +109,18 @@ struct Seen {
 struct Findings {
     busy: bool,
     moved: bool,
-    suspects: bool,
+    /// When the first of the suspects is to be looked at again, if there are any.
+    suspect_ns: Option<u64>,
     blocked: bool,
+}
+
+/// What waits for a processor, as far as can be seen.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// How many green threads.
+    count: usize,
+    /// Whether somebody's deadline has passed.
+    urgent: bool,
 }
 
 /// The monitor of one runtime.
@@ -162,6 +132,8 @@ struct Monitor<'a> {
     period_ns: u64,
     /// For how many more ticks the period stays hot.
     hot_ticks: u32,
+    /// Until when the monitor does not sleep.
+    spin_until_ns: u64,
     quiet_ticks: u32,
     /// How many deep sleeps in a row have found everything quiet.
     deep_rounds: u32,
@@ -184,6 +156,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         suspects: Suspects::new(2 * shared.processors.len()),
         period_ns: HOT_NS,
         hot_ticks: 0,
+        spin_until_ns: 0,
         quiet_ticks: 0,
         deep_rounds: 0,
         aged_ns: now_ns(),
@@ -200,11 +173,24 @@ pub(crate) fn main(shared: &Arc<Shared>) {
     }
 }
 
+impl Waiting {
+    /// How long a turn may compute while this waits; `hides`: while a processor is idle.
+    fn slice_ns(self, hides: bool) -> u64 {
+        match self.count {
+            _ if self.urgent => SLICE_URGENT_NS,
+            _ if hides => SLICE_HIDING_NS,
+            LONG_QUEUE.. => SLICE_LONG_QUEUE_NS,
+            _ => SLICE_NS,
+        }
+    }
+}
+
 impl Monitor<'_> {
     /// Looks at everything once.
     fn tick(&mut self) -> Findings {
         let now_ns = now_ns();
         let mut findings = Findings::default();
+        self.fire_overdue(now_ns);
         let mut wanted = Vec::new();
         for index in 0..self.shared.processors.len() {
             if let Some(blocked) = self.look(index, now_ns, &mut findings) {
@@ -227,6 +213,17 @@ impl Monitor<'_> {
         findings
     }
 
+    /// Makes those runnable, for any processor, whose deadline has passed for some time.
+    fn fire_overdue(&self, now_ns: u64) {
+        let shared = self.shared;
+        let shelves = shared.processors.iter().map(|processor| &processor.timers);
+        for shelf in shelves.chain([&shared.timers]) {
+            if shelf.next_deadline_ns().saturating_add(OVERDUE_NS) <= now_ns {
+                self.fire(shelf, now_ns);
+            }
+        }
+    }
+
     /// Looks at one processor; whether it should be taken, and whether its machine is blocked.
     fn look(&mut self, index: usize, now_ns: u64, findings: &mut Findings) -> Option<bool> {
         let processor = &self.shared.processors[index];
@@ -245,26 +242,34 @@ impl Monitor<'_> {
             return None;
         }
         let waiting = self.waiting(processor, now_ns);
-        if waiting == 0 || self.shared.idle.is_any_idle() {
+        // An idle processor's next machine finds the rest, but not the backlog (README, Backlog).
+        let is_idle = self.shared.idle.is_any_idle();
+        if waiting.count == 0 || (is_idle && processor.thief.kept() == 0) {
             return None;
         }
-        findings.suspects = true;
-        self.fire(processor, now_ns);
+        // Others take those whom this wakes before the turn ends.
+        if processor.timers.next_deadline_ns() <= now_ns {
+            self.fire(&processor.timers, now_ns);
+        }
         let age_ns = now_ns - seen.since_ns;
         // SAFETY: machines live as long as their runtime (Inv. MachineStable).
         let machine = unsafe { &*holder };
-        let blocked_ns = if self.period_ns <= HOT_NS { BLOCKED_HOT_NS } else { BLOCKED_NS };
+        let blocked_ns = if self.hot_ticks > 0 { BLOCKED_HOT_NS } else { BLOCKED_NS };
         if age_ns >= blocked_ns && self.suspects.is_blocked(machine.tid()) {
             return Some(true);
         }
-        let slice_ns = if waiting >= LONG_QUEUE { SLICE_LONG_QUEUE_NS } else { SLICE_NS };
-        (age_ns >= slice_ns).then_some(false)
+        let slice_ns = waiting.slice_ns(is_idle);
+        if age_ns >= slice_ns {
+            return Some(false);
+        }
+        let next_ns = seen.since_ns + (2 * age_ns).clamp(blocked_ns, slice_ns);
+        findings.suspect_ns = Some(findings.suspect_ns.map_or(next_ns, |ns| ns.min(next_ns)));
+        None
     }
 
-    /// Fires the due timers of a processor whose holder has been in one turn since the last tick:
-    /// others take those whom they wake before this turn ends.
-    fn fire(&self, processor: &Processor, now_ns: u64) {
-        processor.timers.expire(now_ns, |token| {
+    /// Fires what is due on a shelf, for any processor.
+    fn fire(&self, shelf: &Shelf<Token>, now_ns: u64) {
+        shelf.expire(now_ns, |token| {
             self.shared.external.timers.add_shared(1);
             if token.claim(Outcome::Deadline) == Claim::Resume {
                 // SAFETY: claimed, so it has not finished, and it is ours to queue.
@@ -274,13 +279,18 @@ impl Monitor<'_> {
         });
     }
 
-    /// How many green threads wait for this processor, as far as can be seen.
-    fn waiting(&self, processor: &Processor, now_ns: u64) -> usize {
-        let due = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
-        processor.thief.queued()
+    /// What waits for this processor.
+    fn waiting(&self, processor: &Processor, now_ns: u64) -> Waiting {
+        let due_ns = processor.timers.next_deadline_ns().min(self.shared.timers.next_deadline_ns());
+        let count = processor.thief.queued()
+            + processor.thief.kept()
             + usize::from(processor.thief.has_next())
             + self.shared.injectors.len()
-            + usize::from(due <= now_ns)
+            + usize::from(due_ns <= now_ns);
+        let urgent = due_ns <= now_ns
+            || processor.thief.has_urgent()
+            || !self.shared.injectors.is_line_empty(Line::Urgent);
+        Waiting { count, urgent }
     }
 
     /// Takes processors from their machines and hands them on; whether one was blocked.
@@ -294,6 +304,9 @@ impl Monitor<'_> {
                 requested.push((index, blocked, machine));
             }
         }
+        if requested.is_empty() {
+            return false;
+        }
         fence::heavy();
         let mut any_blocked = false;
         for (index, blocked, machine) in requested {
@@ -302,9 +315,9 @@ impl Monitor<'_> {
             }
             any_blocked |= blocked;
             if blocked {
-                shared.monitor.taken_blocked.bump();
+                shared.taken.blocked.bump();
             } else {
-                shared.monitor.taken_computing.bump();
+                shared.taken.computing.bump();
                 machine.swap_slice(Slice::Long);
                 if machine.tid() != 0 {
                     crate::sys::schedule::set_slice(machine.tid(), Some(LONG_SLICE_NS));
@@ -368,33 +381,41 @@ impl Monitor<'_> {
         let shared = self.shared;
         let quiet = !findings.busy && !findings.moved && !shared.is_starved();
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
-        self.hot_ticks = match findings.blocked {
-            true => HOT_TICKS,
-            false => self.hot_ticks.saturating_sub(1),
-        };
+        let now_ns = now_ns();
+        if findings.blocked {
+            self.hot_ticks = HOT_TICKS;
+            self.spin_until_ns = now_ns + SPIN_NS;
+        }
+        if now_ns < self.spin_until_ns {
+            return std::thread::yield_now();
+        }
+        self.hot_ticks = self.hot_ticks.saturating_sub(1);
         self.period_ns = if self.hot_ticks > 0 {
             HOT_NS
-        } else if findings.busy {
-            (2 * self.period_ns).min(if findings.suspects { BLOCKED_NS } else { BUSY_NS })
         } else {
-            (2 * self.period_ns).min(QUIET_NS)
+            (2 * self.period_ns).min(if findings.busy { BUSY_NS } else { QUIET_NS })
         };
         if !quiet {
             self.deep_rounds = 0;
             self.deep_round_ns = 0;
             // What was nothing to give back may be something by now.
-            self.scavenge_ns = self.scavenge_ns.min(now_ns() + SCAVENGE_NS);
+            self.scavenge_ns = self.scavenge_ns.min(now_ns + SCAVENGE_NS);
         } else if self.quiet_ticks >= DEEP_TICKS {
             return self.rest_deeply();
         }
         // A deadline that has passed was seen to by this tick, as far as it can be: with all
         // processors in use it waits for a slice to end.
-        let now_ns = now_ns();
-        let deadline_ns = match shared.next_deadline_ns() {
+        // While a processor is idle a machine sleeps until the earliest (Covered), and this is for
+        // when it gets no CPU.
+        let late_ns = if shared.idle.is_any_idle() { OVERDUE_NS } else { 0 };
+        let deadline_ns = match shared.next_deadline_ns().saturating_add(late_ns) {
             passed if passed <= now_ns => u64::MAX,
             coming => coming,
         };
-        let until = (now_ns + self.period_ns).min(deadline_ns);
-        futex::wait(&self.shared.monitor.asleep, AWAKE, Some(until));
+        let look_ns = match findings.suspect_ns {
+            Some(suspect_ns) if self.hot_ticks == 0 => suspect_ns,
+            _ => now_ns + self.period_ns,
+        };
+        shared.monitor.sleep(Some(look_ns.min(deadline_ns)));
     }
 }

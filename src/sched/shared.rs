@@ -6,16 +6,18 @@
 //! | `processors` | constant; each by its own table |
 //! | `idle`, `timekeeper`, `spares`, `stand_ins`, `monitor` | by their own protocols |
 //! | `injectors`, `timers`, `external` | anyone |
+//! | `taken` | written by the monitor; read by anyone |
 //! | `poller` | made once, by whoever registers the first descriptor; then anyone |
 //! | `closing`, `stopping`, `starved` | set once by whoever shuts down; `starved` by whoever fails to start a machine |
 //! | `drained` | whoever waits for the last green thread, and whoever ends it |
 
 use super::idle::Idle;
 use super::io::LazyPoller;
-use super::monitor::Watch;
+use super::monitor::Taken;
 use super::spare::Spares;
 use super::stand_in::StandIns;
 use super::timekeeper::Timekeeper;
+use super::watch::Watch;
 use crate::green::wait::{Claim, Outcome};
 use crate::green::{Green, Token};
 use crate::primitive::atomic::{AtomicBool, Ordering};
@@ -52,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) spares: Spares,
     pub(crate) stand_ins: StandIns,
     pub(crate) monitor: Watch,
+    pub(crate) taken: Taken,
     pub(crate) external: Counters,
     pub(crate) stack_size: StackSize,
     pub(crate) carriage: Carriage,
@@ -78,7 +81,7 @@ impl Shared {
     ) -> std::io::Result<Arc<Self>> {
         let shared = Self {
             processors: (0..processors)
-                .map(|index| Processor::new(index, stack_size))
+                .map(|index| Processor::new(index, processors == 1, stack_size))
                 .collect::<std::io::Result<_>>()?,
             idle: Idle::new(processors),
             injectors: Injectors::new(),
@@ -88,6 +91,7 @@ impl Shared {
             spares: Spares::new(),
             stand_ins: StandIns::new(),
             monitor: Watch::new(),
+            taken: Taken::default(),
             external: Counters::default(),
             stack_size,
             carriage,

@@ -1,14 +1,15 @@
 //! Machines without a processor: the list of the sleeping ones, and the start of new ones.
 //!
 //! A machine on the list sleeps on its parker, or is about to. Whoever takes it off the list, and
-//! nobody else, sends it one message: a processor, or [`STOP`] (Inv. OneSender). The list is LIFO:
-//! the machine that slept last has the warmest cache.
+//! nobody else, sends it one message: a processor, or [`STOP`] (Inv. OneSender).
 
 use super::shared::Shared;
 use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
+use crate::processor::run_queue::Line;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The message that tells a machine to end. Processors are aligned, so no processor is at 1.
@@ -17,6 +18,9 @@ pub(crate) const STOP: usize = 1;
 pub(crate) const MACHINES_MAX: usize = 10_000;
 /// How long a machine that nobody needs sleeps before its thread ends.
 const IDLE_MAX_NS: u64 = 10_000_000_000;
+
+/// How many machines at work are many.
+const CROWD: usize = 16;
 
 /// The machines of one runtime.
 #[derive(Debug)]
@@ -33,11 +37,21 @@ struct Inner {
     /// Machines whose thread has ended, for reuse.
     vacant: Vec<Arc<Machine>>,
     /// Machines that sleep.
-    sleeping: Vec<Arc<Machine>>,
+    sleeping: VecDeque<Arc<Machine>>,
     /// Processors for which the monitor is to start a machine; their orderers have claimed them.
     orders: Vec<u32>,
     /// The threads, joined when the runtime ends.
     threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Inner {
+    /// Takes a machine off the list: the one that slept last, whose cache is the warmest. While
+    /// many run (each is a green thread that computes, or blocks) the one that slept longest: the
+    /// kernel shares the CPUs out evenly among them all, and who has just run has to wait.
+    fn take(&mut self) -> Option<Arc<Machine>> {
+        let runs = self.all.len().saturating_sub(self.vacant.len() + self.sleeping.len());
+        if runs >= CROWD { self.sleeping.pop_front() } else { self.sleeping.pop_back() }
+    }
 }
 
 impl Spares {
@@ -46,7 +60,7 @@ impl Spares {
         let inner = Inner {
             all: Vec::new(),
             vacant: Vec::new(),
-            sleeping: Vec::new(),
+            sleeping: VecDeque::new(),
             orders: Vec::new(),
             threads: Vec::new(),
         };
@@ -55,18 +69,18 @@ impl Spares {
 
     /// Puts a machine on the list, just before it sleeps.
     pub(crate) fn push(&self, machine: &Arc<Machine>) {
-        self.inner.lock().sleeping.push(machine.clone());
+        self.inner.lock().sleeping.push_back(machine.clone());
     }
 
     /// Takes a machine off the list, to send it one message.
     pub(crate) fn pop(&self) -> Option<Arc<Machine>> {
-        self.inner.lock().sleeping.pop()
+        self.inner.lock().take()
     }
 
     /// As [`pop`](Self::pop); where there is none, leaves an order for one with processor `index`.
     fn pop_or_order(&self, index: u32) -> Option<Arc<Machine>> {
         let mut inner = self.inner.lock();
-        let machine = inner.sleeping.pop();
+        let machine = inner.take();
         if machine.is_none() {
             inner.orders.push(index);
         }
@@ -77,7 +91,7 @@ impl Spares {
     fn take_order(&self) -> Option<(u32, Option<Arc<Machine>>)> {
         let mut inner = self.inner.lock();
         let index = inner.orders.pop()?;
-        Some((index, inner.sleeping.pop()))
+        Some((index, inner.take()))
     }
 
     /// Takes `machine` off the list, by itself; `false`: somebody was first, a message is coming.
@@ -85,7 +99,7 @@ impl Spares {
     pub(crate) fn withdraw(&self, machine: &Machine) -> bool {
         let mut inner = self.inner.lock();
         let at = inner.sleeping.iter().rposition(|other| std::ptr::eq(&**other, machine));
-        at.map(|at| inner.sleeping.remove(at)).is_some()
+        at.and_then(|at| inner.sleeping.remove(at)).is_some()
     }
 
     /// Until when a machine that is about to sleep waits before it ends its thread; `None`: it is
@@ -193,6 +207,8 @@ impl Shared {
             // Nobody reads the message: the machine has no thread.
             let _ = machine.parker.receive(Some(0));
             self.spares.inner.lock().vacant.push(machine);
+            // NoHiddenIdle: the monitor holds the processor until here.
+            processor.queue.spill_all(|kept| self.injectors.push(Line::Ready, kept));
             self.idle.retire(processor.index, true);
             // ORDERING: Relaxed; the monitor alone writes and reads it.
             self.starved.store(true, Ordering::Relaxed);

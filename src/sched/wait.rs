@@ -98,17 +98,39 @@ fn wait_thread(
 /// Tries to end the wait that `token` names; whether this waker was the one.
 ///
 /// Harmless when the wait is long over.
+#[inline]
 pub(crate) fn wake(token: Token, outcome: Outcome) -> bool {
+    claim(token, outcome).map(Claimed::resume).is_some()
+}
+
+/// As [`wake`] in two steps: the wait is over, and its thread is told when the caller says so.
+///
+/// A waker that finds the token under a lock claims it there, and resumes the thread when it has
+/// given the lock back. NOTE: the thread may notice by itself before that.
+#[inline(always)]
+pub(crate) fn claim(token: Token, outcome: Outcome) -> Option<Claimed> {
     match token.claim(outcome) {
-        Claim::Lost => false,
-        Claim::Early => true,
-        Claim::Wake => {
-            token.wake_thread();
-            true
-        }
-        Claim::Resume => {
-            resume(token.green);
-            true
+        Claim::Lost => None,
+        claim => Some(Claimed { token, claim }),
+    }
+}
+
+/// A wait that [`claim`] has ended, and whose thread has not been told yet.
+#[derive(Debug)]
+#[must_use = "the thread waits until it is resumed"]
+pub(crate) struct Claimed {
+    token: Token,
+    claim: Claim,
+}
+
+impl Claimed {
+    /// Makes the thread runnable.
+    #[inline(always)]
+    pub(crate) fn resume(self) {
+        match self.claim {
+            Claim::Lost | Claim::Early => {}
+            Claim::Wake => self.token.wake_thread(),
+            Claim::Resume => resume(self.token.green),
         }
     }
 }

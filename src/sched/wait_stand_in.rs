@@ -30,6 +30,11 @@ unsafe impl Send for Token {}
 unsafe impl Sync for Token {}
 
 impl Token {
+    /// As the real one.
+    pub(crate) fn is_same_wait(self, other: Self) -> bool {
+        (self.baton, self.sequence) == (other.baton, other.sequence)
+    }
+
     fn baton(&self) -> &Baton {
         // SAFETY: boxed in `WAITS` until the model's next iteration begins.
         unsafe { self.baton.as_ref() }
@@ -105,12 +110,33 @@ pub(crate) fn wait(
 
 /// As the real one.
 pub(crate) fn wake(token: Token, outcome: Outcome) -> bool {
+    claim(token, outcome).map(Claimed::resume).is_some()
+}
+
+/// As the real one.
+pub(crate) fn claim(token: Token, outcome: Outcome) -> Option<Claimed> {
     match token.baton().word.claim(token.sequence, outcome) {
-        Claim::Lost => return false,
-        Claim::Early => {}
-        Claim::Wake | Claim::Resume => token.baton().thread.unpark(),
+        Claim::Lost => None,
+        claim => Some(Claimed { token, claim }),
     }
-    true
+}
+
+/// As the real one.
+#[derive(Debug)]
+#[must_use = "the thread waits until it is resumed"]
+pub(crate) struct Claimed {
+    token: Token,
+    claim: Claim,
+}
+
+impl Claimed {
+    /// As the real one.
+    pub(crate) fn resume(self) {
+        match self.claim {
+            Claim::Lost | Claim::Early => {}
+            Claim::Wake | Claim::Resume => self.token.baton().thread.unpark(),
+        }
+    }
 }
 
 /// Lets the deadlines up to `now_ns` pass: those of waits that go on, and of waits to come.

@@ -1,12 +1,7 @@
-//! `Barrier`: everything under the queue's lock, since everybody who comes waits or wakes.
-//!
-//! Who comes counts itself; the last one is the leader, begins the next *generation*, and wakes
-//! those of its own, in portions: who comes to the barrier again meanwhile is of the next one, and
-//! stands behind. Who gives up at its deadline takes itself off the count.
+//! `Barrier`: the raw barrier with its size.
 
 use super::deadline;
-use super::wait_queue::{End, Ended, WaitQueue, Wakes};
-use crate::green::Reason;
+use super::raw_barrier::{Passed, RawBarrier};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -20,23 +15,13 @@ use std::time::{Duration, Instant};
 /// let barrier = Barrier::new(3);
 /// let leaders = gthread::scope(|scope| {
 ///     let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| barrier.wait().is_leader())).collect();
-///     threads.into_iter().filter(|_| true).map(|thread| thread.join().unwrap_or(false))
-///         .filter(|is_leader| *is_leader).count()
+///     threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|leads| *leads).count()
 /// });
 /// assert_eq!(leaders, 1);
 /// ```
 pub struct Barrier {
     wanted: usize,
-    /// Which generation each waiter is of.
-    queue: WaitQueue<u64, State>,
-}
-
-/// What the queue's lock guards.
-#[derive(Clone, Copy, Debug)]
-struct State {
-    /// How many of the present generation are here.
-    arrived: usize,
-    generation: u64,
+    raw: RawBarrier,
 }
 
 /// What a thread learns that has waited at a [`Barrier`].
@@ -53,7 +38,7 @@ impl BarrierWaitResult {
 impl Barrier {
     /// A barrier for so many threads; 0 is 1.
     pub const fn new(threads: usize) -> Self {
-        Self { wanted: threads, queue: WaitQueue::new(State { arrived: 0, generation: 0 }) }
+        Self { wanted: threads, raw: RawBarrier::empty() }
     }
 
     /// Blocks the running thread until so many threads wait.
@@ -80,44 +65,8 @@ impl Barrier {
     }
 
     fn wait_by(&self, deadline_ns: Option<u64>) -> Option<BarrierWaitResult> {
-        let mut completed = 0;
-        let ended = self.queue.wait(
-            Reason::Barrier,
-            deadline_ns,
-            |list| {
-                let generation = list.state.generation;
-                list.state.arrived += 1;
-                if list.state.arrived < self.wanted {
-                    return Some((End::Back, generation));
-                }
-                list.state = State { arrived: 0, generation: generation + 1 };
-                completed = generation;
-                None
-            },
-            || (),
-            |list| list.state.arrived -= 1,
-        );
-        match ended {
-            Ended::GaveUp(()) => None,
-            Ended::Chosen(_) => Some(BarrierWaitResult(false)),
-            Ended::Declined => {
-                self.release(completed);
-                Some(BarrierWaitResult(true))
-            }
-        }
-    }
-
-    /// Wakes those of a generation that is complete.
-    fn release(&self, completed: u64) {
-        loop {
-            let mut wakes = Wakes::none();
-            let may = |generation| generation <= completed;
-            let more = self.queue.with(|list| list.choose_while(&mut wakes, may));
-            wakes.wake();
-            if !more {
-                return;
-            }
-        }
+        let passed = self.raw.wait(self.wanted, deadline_ns)?;
+        Some(BarrierWaitResult(passed == Passed::Leader))
     }
 }
 

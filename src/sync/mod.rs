@@ -23,6 +23,8 @@
 //! How they are made is told in `README.md` beside this file.
 
 #[cfg(all(test, loom))]
+mod barrier_model;
+#[cfg(all(test, loom))]
 mod condvar_model;
 #[cfg(all(test, loom))]
 mod mutex_model;
@@ -44,6 +46,7 @@ cfg_if::cfg_if! {
         mod mutex;
         mod once;
         mod once_lock;
+        mod raw_barrier;
         mod raw_condvar;
         mod raw_mutex;
         mod raw_once;
@@ -75,6 +78,7 @@ cfg_if::cfg_if! {
         pub use semaphore::{ArcPermits, Permits, PermitsOf, Semaphore};
         pub use wait_group::WaitGroup;
     } else if #[cfg(test)] {
+        mod raw_barrier;
         mod raw_condvar;
         mod raw_mutex;
         mod raw_once;

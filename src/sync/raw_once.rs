@@ -139,6 +139,8 @@ impl RawOnce {
                 Stage::Complete => return Some(Stage::Complete),
                 Stage::Poisoned if minds_poison => return Some(Stage::Poisoned),
                 stage if self.wait(stage, deadline_ns) => {}
+                // It may have ended without having come to this waiter yet.
+                _ if self.is_complete() => return Some(Stage::Complete),
                 _ => return None,
             }
         }

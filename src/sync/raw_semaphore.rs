@@ -4,7 +4,7 @@
 //! | bits | means | changes |
 //! |---|---|---|
 //! | `QUEUED` | the queue is not empty | under the queue's lock |
-//! | `PERMIT` and above | how many permits there are | by exchange; while `QUEUED` is set under the queue's lock, or upwards |
+//! | `PERMIT` and above | how many permits there are | by exchange; while `QUEUED` is set downwards only under the queue's lock, or by [`RawSemaphore::take_up_to`] |
 //!
 //! # Invariants
 //! - **Conserved**: permits in the word plus permits held are what was put in.

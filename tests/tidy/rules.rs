@@ -22,7 +22,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("alloc", &["sys", "primitive", "collections", "own_tls"]),
     layer("timer", &["sys", "primitive", "collections"]),
     layer("green", &["sys", "arch", "primitive", "collections", "stack", "own_tls"]),
-    layer("netpoll", &["sys", "primitive", "collections", "green"]),
+    layer("netpoll", &["sys", "primitive", "collections", "own_tls", "green"]),
     layer(
         "processor",
         &["sys", "arch", "primitive", "collections", "stack", "own_tls", "green", "timer"],

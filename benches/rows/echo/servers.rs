@@ -21,7 +21,7 @@ pub(super) fn serve(args: &[String]) -> ExitCode {
         Some(Peer::Ours) => ours(processors, hogs),
         Some(Peer::Std) => threads(hogs),
         Some(Peer::Tokio) => tokio(processors),
-        Some(Peer::May) => may(processors, hogs),
+        Some(Peer::May) => may(processors),
         Some(Peer::Bare) => bare(),
         _ => return ExitCode::from(2),
     };
@@ -108,24 +108,21 @@ fn tokio(processors: usize) -> std::io::Result<()> {
     runtime.block_on(async { tokio::spawn(accept).await.map_err(std::io::Error::other)? })
 }
 
-fn may(processors: usize, hogs: usize) -> std::io::Result<()> {
+fn may(processors: usize) -> std::io::Result<()> {
     may::config().set_workers(processors);
     let listener = may::net::TcpListener::bind(ANY)?;
     let address = listener.local_addr()?;
-    // SAFETY: neither overflows its stack, nor do they use thread-locals across a wait.
-    let spawn_hog = |_| drop(unsafe { may::coroutine::spawn(hog) });
-    (0..hogs).for_each(spawn_hog);
     announce(address);
     let accept = move || {
         while let Ok((stream, _)) = listener.accept() {
             let _ = stream.set_nodelay(true);
-            // SAFETY: as above; its stack is larger than the buffer.
+            // SAFETY: its stack is larger than the buffer, and it has no thread-locals across a wait.
             drop(unsafe {
                 may::coroutine::Builder::new().stack_size(0x4000).spawn(move || echo(stream))
             });
         }
     };
-    // SAFETY: as above.
+    // SAFETY: it needs little stack, and has no thread-locals across a wait.
     let handle = unsafe { may::coroutine::spawn(accept) };
     handle.join().map_err(|_| std::io::Error::other("the accept loop panicked"))
 }

@@ -140,6 +140,12 @@ impl PageHeap {
         self.regions.iter().flatten().flat_map(Region::windows)
     }
 
+    /// Unmaps everything: for a heap of a test.
+    #[cfg(all(test, not(gthread_lean)))]
+    fn end(&mut self) {
+        self.regions.iter_mut().filter_map(Option::take).for_each(Region::end);
+    }
+
     fn count_taken(&mut self, pages: usize, dirty: usize) {
         let counters = &mut self.counters;
         counters.used_pages += pages;
@@ -202,3 +208,6 @@ pub(crate) fn scavenge(most: usize) -> usize {
     heap.counters.scavenged_pages += pages as u64;
     pages
 }
+
+#[cfg(all(test, not(gthread_lean)))]
+mod tests;

@@ -65,6 +65,16 @@ impl Region {
         Some(Self { base, windows, opened: 0, maps: maps.cast(), groups: [0; WINDOWS_MAX / GROUP] })
     }
 
+    /// Unmaps it: for a heap of a test.
+    #[cfg(all(test, not(gthread_lean)))]
+    pub(super) fn end(self) {
+        // SAFETY: the reservation of this value, which ends; the test uses none of its runs.
+        unsafe { pages::unmap(self.base, self.windows * WINDOW) };
+        let maps = self.maps.as_ptr() as usize;
+        // SAFETY: as above, its maps.
+        unsafe { pages::unmap(maps, self.windows * size_of::<WindowMap>()) };
+    }
+
     /// The map of an opened window.
     fn map(&mut self, window: usize) -> &mut WindowMap {
         debug_assert!(window < self.windows);
