@@ -125,16 +125,17 @@ impl<T> Array<T> {
         // ORDERING: SeqCst; with the accesses to `occupied` it makes the protocol of `WaitQueue`.
         // The slot itself is ordered by its stamp.
         let order = Ordering::SeqCst;
-        // ORDERING: `order` as said above; Relaxed on failure: the caller looks again.
-        word.compare_exchange_weak(position, next, order, Ordering::Relaxed).map(|_| ())
+        // ORDERING: `order` as said above; Acquire on failure, as the callers' own loads.
+        word.compare_exchange_weak(position, next, order, Ordering::Acquire).map(|_| ())
     }
 
     /// Reserves the slot of the next message to send.
     #[inline(always)]
     fn reserve_to_send(&self) -> Result<Reserved<'_, T>, Refused> {
         let mut snooze = Snooze::new();
-        // ORDERING: Relaxed; a guess that the stamp and the exchange check.
-        let mut tail = self.tail.load(Ordering::Relaxed);
+        // ORDERING: Acquire; pairs with the SeqCst exchange in `reserve`: who finds this channel
+        // full sees what its sender did to others before.
+        let mut tail = self.tail.load(Ordering::Acquire);
         loop {
             if tail & self.mark != 0 {
                 return Err(Refused::Disconnected);
@@ -157,8 +158,8 @@ impl<T> Array<T> {
             }
             // A receiver is at it, or our tail is old.
             snooze.wait();
-            // ORDERING: Relaxed; as above.
-            tail = self.tail.load(Ordering::Relaxed);
+            // ORDERING: Acquire; as above.
+            tail = self.tail.load(Ordering::Acquire);
         }
     }
 
@@ -166,8 +167,9 @@ impl<T> Array<T> {
     #[inline(always)]
     fn reserve_to_receive(&self) -> Result<Reserved<'_, T>, Refused> {
         let mut snooze = Snooze::new();
-        // ORDERING: Relaxed; a guess that the stamp and the exchange check.
-        let mut head = self.head.load(Ordering::Relaxed);
+        // ORDERING: Acquire; pairs with the SeqCst exchange in `reserve`: who finds this channel
+        // empty sees what its receiver did to others before, as a select over both must.
+        let mut head = self.head.load(Ordering::Acquire);
         loop {
             let slot = self.slot(head);
             // ORDERING: Acquire; pairs with the Release in `release` by the sender: the message.
@@ -194,8 +196,8 @@ impl<T> Array<T> {
             }
             // A sender is at it, or our head is old.
             snooze.wait();
-            // ORDERING: Relaxed; as above.
-            head = self.head.load(Ordering::Relaxed);
+            // ORDERING: Acquire; as above.
+            head = self.head.load(Ordering::Acquire);
         }
     }
 

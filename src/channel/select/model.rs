@@ -1,9 +1,11 @@
 //! Models of the select, by loom: one winner, and nothing lost.
 //!
 // MUTANT: waiters.unfire KILLED-BY channel::select::model::one_of_two_channels_wins
+// MUTANT: select.look_again KILLED-BY channel::select::model::a_message_that_moves_is_not_missed
 
 use super::core::{Patience, Side, run};
 use crate::channel::error::SendTimeoutError;
+use crate::channel::flavor::array::Array;
 use crate::channel::flavor::list::List;
 use crate::channel::flavor::zero::Zero;
 use crate::channel::flavor::zero_model::case;
@@ -78,5 +80,27 @@ fn a_thread_never_serves_itself() {
         let mine = both(&channel, 2);
         let theirs = other.join().expect("no panic");
         assert!((mine, theirs) == (Some(1), None) || (mine, theirs) == (None, Some(2)));
+    });
+}
+
+/// A message is sent to one channel before one is taken from the other: there always is one, and
+/// a select that does not wait finds it.
+#[test]
+fn a_message_that_moves_is_not_missed() {
+    check(|| {
+        forget_model();
+        let channels = [Arc::new(Array::with_capacity(1)), Arc::new(Array::with_capacity(1))];
+        channels[1].try_send(1).expect("room");
+        let mover = {
+            let channels = channels.clone();
+            thread::spawn(move || {
+                channels[0].try_send(0).expect("room");
+                channels[1].try_recv().is_ok()
+            })
+        };
+        let cases = [0, 1].map(|i| case(&*channels[i], Side::Receiver, i));
+        let (ticket, chosen) = run(&cases, Patience::None).expect("there always is one");
+        assert_eq!(channels[chosen.index].read(&ticket), Some(chosen.index));
+        assert_eq!(mover.join().ok(), Some(chosen.index == 0));
     });
 }
