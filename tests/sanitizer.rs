@@ -262,3 +262,50 @@ mod controls {
         });
     }
 }
+
+/// Streams hand data over that carries no synchronisation, while deadlines move and streams close.
+#[test]
+fn streams_hand_over() {
+    use gthread::net::UnixStream;
+    use std::io::{Read as _, Write as _};
+    let runtime = runtime();
+    runtime.run(|| {
+        let pairs: Vec<_> = (0..50)
+            .map(|pair| {
+                let (mut mine, mut theirs) = UnixStream::pair().unwrap();
+                let data = Arc::new(Plain::default());
+                let server_data = data.clone();
+                let server = gthread::spawn(move || {
+                    let mut byte = [0];
+                    while theirs.read(&mut byte).unwrap() == 1 {
+                        server_data.push(pair);
+                        theirs.write_all(&byte).unwrap();
+                    }
+                });
+                gthread::spawn(move || {
+                    let other = mine.try_clone().unwrap();
+                    let mover = gthread::spawn(move || {
+                        for later in 0..20 {
+                            let end = std::time::Instant::now() + Duration::from_secs(100 + later);
+                            other.set_read_deadline(Some(end));
+                            gthread::yield_now();
+                        }
+                    });
+                    for round in 0..20 {
+                        data.push(round);
+                        mine.write_all(&[1]).unwrap();
+                        mine.read_exact(&mut [0]).unwrap();
+                        assert_eq!(data.len(), 2 * round + 2);
+                    }
+                    mover.join().unwrap();
+                    mine.set_read_deadline(Some(std::time::Instant::now()));
+                    assert!(mine.read(&mut [0]).is_err());
+                    drop(mine);
+                    server.join().unwrap();
+                })
+            })
+            .collect();
+        pairs.into_iter().for_each(|pair| pair.join().unwrap());
+    });
+    runtime.shutdown();
+}
