@@ -68,6 +68,8 @@ func run(row string, size int) []float64 {
 		return perOp(size, 2, func(n int) { crowd(2, n) })
 	case base == "park_pingpong":
 		return perOp(size, 1, pingpong)
+	case strings.HasPrefix(base, "chan_"):
+		return channels(base, size)
 	case base == "skynet":
 		return skynet(size)
 	case strings.HasPrefix(base, "parked_"):
@@ -112,6 +114,84 @@ func spawnBatch(n int) {
 			go group.Done()
 		}
 		group.Wait()
+	}
+}
+
+// channels runs the rows of benches/rows/channel.rs, by their names.
+func channels(base string, size int) []float64 {
+	if base == "chan_select_4" {
+		return perOp(size, 1, selectOfFour)
+	}
+	name := base[strings.LastIndex(base, "_")+1:]
+	capacity, err := strconv.Atoi(name)
+	if err != nil {
+		// Go has no unbounded channels.
+		return nil
+	}
+	switch {
+	case strings.HasPrefix(base, "chan_pingpong_"):
+		return perOp(size, 1, func(n int) { trips(n, capacity) })
+	case strings.HasPrefix(base, "chan_spsc_"):
+		return perOp(size, 1, func(n int) { stream(n, 1, capacity) })
+	default:
+		return perOp(size, 1, func(n int) { stream(n, 4, capacity) })
+	}
+}
+
+func trips(n, capacity int) {
+	ping, pong := make(chan int, capacity), make(chan int, capacity)
+	go func() {
+		for i := range ping {
+			pong <- i
+		}
+	}()
+	for i := 0; i < n; i++ {
+		ping <- i
+		<-pong
+	}
+	close(ping)
+}
+
+func stream(n, sides, capacity int) {
+	c := make(chan int, capacity)
+	var senders, receivers sync.WaitGroup
+	senders.Add(sides)
+	receivers.Add(sides)
+	for i := 0; i < sides; i++ {
+		go func() {
+			for i := 0; i < n/sides; i++ {
+				c <- i
+			}
+			senders.Done()
+		}()
+		go func() {
+			for range c {
+			}
+			receivers.Done()
+		}()
+	}
+	senders.Wait()
+	close(c)
+	receivers.Wait()
+}
+
+func selectOfFour(n int) {
+	var c [4]chan int
+	for i := range c {
+		c[i] = make(chan int)
+		go func() {
+			for j := 0; j < n/4; j++ {
+				c[i] <- j
+			}
+		}()
+	}
+	for i := 0; i < n/4*4; i++ {
+		select {
+		case <-c[0]:
+		case <-c[1]:
+		case <-c[2]:
+		case <-c[3]:
+		}
 	}
 }
 

@@ -1,5 +1,6 @@
 //! The rows of all benches, one file per question.
 
+pub(crate) mod channel;
 pub(crate) mod echo;
 pub(crate) mod handoff;
 pub(crate) mod idle;

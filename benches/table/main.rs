@@ -27,6 +27,7 @@ const GROUPS: &[&[Row]] = &[
     rows::yielding::ROWS,
     rows::switch::ROWS,
     rows::park_pingpong::ROWS,
+    rows::channel::ROWS,
     rows::sync::ROWS,
     rows::skynet::ROWS,
     rows::parked_memory::ROWS,
