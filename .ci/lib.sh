@@ -47,6 +47,12 @@ debian_install() {
         --no-install-recommends "$@" >/dev/null 2>&1 || true
 }
 
+# The mirror that this machine's apt takes Debian from.
+debian_mirror() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' \
+        | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' '
+}
+
 # debian_fetch <directory> <suite> <architecture> <package>[=<version>]
 #
 # Unpacks a package of any Debian suite ("" for the machine's own) and architecture below
@@ -66,7 +72,7 @@ debian_fetch() {
         -o APT::Sandbox::User=root)
     if [ -n "$suite" ]; then
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-            "http://deb.debian.org/debian $suite main" >"$directory/apt/sources.list"
+            "$(debian_mirror) $suite main" >"$directory/apt/sources.list"
         options+=(-o "Dir::Etc::sourcelist=$directory/apt/sources.list" -o Dir::Etc::sourceparts=-)
     fi
     timeout 200 apt-get "${options[@]}" update >/dev/null 2>&1 || true
