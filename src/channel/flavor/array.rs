@@ -430,40 +430,20 @@ impl<T> Selectable for Array<T> {
 }
 
 impl<T> Drop for Array<T> {
+    /// Messages behind one that panics in its drop leak, as crossbeam-channel's do.
     fn drop(&mut self) {
-        if std::mem::needs_drop::<T>() {
-            let (head, tail) = self.positions();
-            Rest { array: self, head, tail }.drop_messages();
+        if !std::mem::needs_drop::<T>() {
+            return;
         }
-    }
-}
-
-/// The messages that are left at the end. When one of them panics in its drop the others are
-/// dropped all the same, as those of a `Vec` are.
-struct Rest<'a, T> {
-    array: &'a Array<T>,
-    head: u64,
-    tail: u64,
-}
-
-impl<T> Rest<'_, T> {
-    fn drop_messages(&mut self) {
-        while self.head != self.tail {
-            let head = self.head;
-            let slot = self.array.slot(head);
-            self.head = self.array.next(head);
-            // ORDERING: Relaxed; the channel is borrowed exclusively: nobody else is left.
+        let (mut head, tail) = self.positions();
+        while head != tail {
+            let slot = self.slot(head);
+            // ORDERING: Relaxed; `&mut self`: nobody else is left.
             if slot.stamp.load(Ordering::Relaxed) == head + 1 {
-                // SAFETY: the stamp says that the slot holds a message nobody has taken; the head
-                // has moved on, so it is dropped once.
+                // SAFETY: the stamp says that the slot holds a message nobody has taken.
                 slot.value.with_mut(|place| unsafe { place.cast::<T>().drop_in_place() });
             }
+            head = self.next(head);
         }
-    }
-}
-
-impl<T> Drop for Rest<'_, T> {
-    fn drop(&mut self) {
-        self.drop_messages();
     }
 }

@@ -381,8 +381,8 @@ impl<T> Drop for List<T> {
     }
 }
 
-/// The messages and blocks that are left at the end. When a message panics in its drop the others
-/// are dropped all the same, as those of a `Vec` are.
+/// The messages and blocks that are left at the end. When a message panics in its drop those
+/// behind it leak, as crossbeam-channel's do; the blocks do not.
 struct Rest<T> {
     head: u64,
     tail: u64,
@@ -420,8 +420,11 @@ impl<T> Rest<T> {
 
 impl<T> Drop for Rest<T> {
     fn drop(&mut self) {
-        self.drop_messages();
-        // SAFETY: made by `Block::new`; the list ends here.
-        drop(unsafe { Box::from_raw(self.block) });
+        while !self.block.is_null() {
+            // SAFETY: made by `Block::new`, and the list's own; nobody else is left.
+            let block = unsafe { Box::from_raw(self.block) };
+            // ORDERING: Relaxed; as in `drop_messages`.
+            self.block = block.next.load(Ordering::Relaxed);
+        }
     }
 }
