@@ -23,7 +23,7 @@ use crate::primitive::atomic::mutant;
 #[cfg(not(loom))]
 pub(super) const PLAYERS_MAX: usize = 8;
 #[cfg(loom)]
-pub(super) const PLAYERS_MAX: usize = 3;
+pub(super) const PLAYERS_MAX: usize = 2;
 /// The message that ends a player; no box is at 1.
 const STOP: usize = 1;
 
