@@ -7,7 +7,7 @@
 //!   sets one for whatever runs inside it.
 //! - **`close`**: ends all operations on a socket and its clones, those that wait and later ones,
 //!   with an error of the kind [`NotConnected`].
-//! - [`copy`], [`copy_bidirectional`] and [`send_file`], which move the data within the kernel.
+//! - [`copy()`], [`copy_bidirectional`] and [`send_file`], which move the data within the kernel.
 //!
 //! # What blocks
 //! An operation that has to wait blocks the green thread; on an OS thread it blocks that thread.
@@ -25,6 +25,13 @@
 //! # Sockets of others
 //! The types convert from and to `std`'s and [`OwnedFd`](std::os::fd::OwnedFd), and they are
 //! [`AsFd`](std::os::fd::AsFd): `socket2::SockRef::from(&stream)` has the options that `std` lacks.
+//!
+//! **TLS in the kernel** (`TCP_ULP`): on a [`TcpStream`] a receive that returns less than was asked
+//! for is taken for the end of what there is, and the next one waits for the kernel's word without
+//! asking it first. That is so for TCP, and not for a stream of TLS records, of which a receive may
+//! end before what is left. So once the protocol is attached, convert the stream:
+//! `TcpStream::from(std::net::TcpStream::from(stream))`, and each of its clones. From then on every
+//! receive asks. A stream that has the protocol when it is converted from `std` needs nothing more.
 //!
 //! # Examples
 //! ```
