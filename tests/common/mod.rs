@@ -125,6 +125,11 @@ impl Random {
     }
 }
 
+/// How many times its usual work a stress test is asked to do: `GTHREAD_STRESS`, or 1.
+pub(crate) fn stress_asked() -> u64 {
+    std::env::var("GTHREAD_STRESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// A runtime with `processors` processors.
 pub(crate) fn runtime(processors: usize) -> gthread::Runtime {
     gthread::Runtime::builder().processors(processors).build().expect("a runtime")
