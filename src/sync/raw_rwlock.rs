@@ -337,13 +337,14 @@ impl RawRwLock {
             (false, Some(_)) => Standing::of(want),
         };
         let starves = attempt.woken && attempt.has_starved() && !mutant!("rwlock.starving");
+        let mark = if starves { QUEUED | STARVING } else { QUEUED };
         // ORDERING: Relaxed; a guess that the exchange checks.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let taken = want.let_in(seen).filter(|_| standing.may_enter(seen));
             let next = match taken {
                 Some(taken) => taken & !standing.owes(),
-                None => seen & !(standing.owes() & WOKEN) | QUEUED | u32::from(starves) * STARVING,
+                None => seen & !(standing.owes() & WOKEN) | mark,
             };
             let acquire = ord!("rwlock.admit", Acquire);
             // ORDERING: `acquire` pairs with the Release in `give` and `lessen`, if the lock
