@@ -54,6 +54,17 @@ pub(crate) unsafe fn lend(from_tp: usize, to_tp: usize) {
     }
 }
 
+/// Asks for the cache lines of a block that [`lend`] will write.
+#[inline(always)]
+pub(crate) fn prefetch(thread_pointer: usize) {
+    // ORDERING: Relaxed; as in `lend`.
+    let count = COUNT.load(Ordering::Relaxed);
+    for offset in OFFSETS.iter().take(count) {
+        // ORDERING: Relaxed; as `COUNT`.
+        arch::prefetch(thread_pointer.wrapping_add(offset.load(Ordering::Relaxed)));
+    }
+}
+
 /// Registers a thread-local word at `offset` from the thread pointer as lent.
 ///
 /// For words of the crate itself, before the first block is built; `false` when there is no room.

@@ -178,7 +178,7 @@ fn adopt() -> &'static Green {
     header.id.set(crate::processor::Processor::next_id_global());
     let name = std::thread::current().name().map(std::sync::Arc::from);
     // SAFETY: the header is not shared yet.
-    unsafe { *header.name.get() = name };
+    unsafe { header.set_name(name) };
     header.set_phase(crate::green::Phase::Running);
     // Last: from here on the dump may look at it.
     header.join.reset(1);
