@@ -54,13 +54,12 @@ pub(crate) unsafe fn lend(from_tp: usize, to_tp: usize) {
     }
 }
 
-/// Asks for the cache lines of a block that [`lend`] will write.
+/// Asks for the cache lines of a block that [`lend`] will write: of the first two words, because
+/// glibc's two are neighbours. No loop, because each switch calls it.
 #[inline(always)]
 pub(crate) fn prefetch(thread_pointer: usize) {
-    // ORDERING: Relaxed; as in `lend`.
-    let count = COUNT.load(Ordering::Relaxed);
-    for offset in OFFSETS.iter().take(count) {
-        // ORDERING: Relaxed; as `COUNT`.
+    for offset in [&OFFSETS[0], &OFFSETS[1]] {
+        // ORDERING: Relaxed; as in `lend`. Where nothing is registered it is the pointer's own line.
         arch::prefetch(thread_pointer.wrapping_add(offset.load(Ordering::Relaxed)));
     }
 }
