@@ -253,6 +253,20 @@ fn an_error_ends_both_directions_of_a_relay() {
 }
 
 #[test]
+fn a_relay_that_cannot_start_is_an_error_and_leaves_the_streams_alone() {
+    let runtime = gthread::Runtime::builder().processors(1).build().unwrap();
+    runtime.run(|| {
+        let (front, back): (TcpStream, TcpStream) = pair();
+        runtime.shutdown();
+        assert_eq!(copy_bidirectional(&front, &front).unwrap_err().kind(), ErrorKind::Other);
+        (&front).write_all(b"open").unwrap();
+        let mut text = [0; 4];
+        (&back).read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"open");
+    });
+}
+
+#[test]
 fn a_file_is_sent_in_part_and_whole() {
     everywhere("file", || {
         let path = Path::new();

@@ -350,7 +350,9 @@ fn there_cannot_be_too_many_permits() {
     silence_panics_on_purpose();
     let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
     let thread = std::thread::spawn(move || semaphore.add_permits(1));
-    assert_eq!(thread.join().unwrap_err().downcast_ref::<&str>(), Some(&"too many permits"));
+    let payload = thread.join().unwrap_err();
+    let told = format!("too many permits: 1 more make more than {}", Semaphore::MAX_PERMITS);
+    assert_eq!(payload.downcast_ref::<String>(), Some(&told));
 }
 
 // --- WaitGroup -----------------------------------------------------------------------------

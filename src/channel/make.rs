@@ -32,7 +32,8 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// taken at once.
 ///
 /// # Panics
-/// With a capacity of 2^40 and more, or if the memory cannot be had.
+/// With a capacity of 2^40 and more. Without memory for it the process ends, as at any allocation
+/// of `std`.
 ///
 /// # Examples
 /// ```

@@ -1,8 +1,8 @@
 //! A panic hook that knows the names of green threads.
 
 use crate::green::Kind;
-use crate::primitive::abort::Line;
-use std::fmt::Write as _;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
 
 /// Installs a panic hook that names the green thread which panics.
@@ -23,28 +23,18 @@ pub fn install_panic_hook() {
 }
 
 fn report(name: &str, info: &PanicHookInfo<'_>) {
-    let mut line = Line::new();
     let payload = info.payload();
     let message = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("Box<dyn Any>");
-    // A `Line` never fails to be written to; what does not fit is cut.
-    let _ = match info.location() {
-        Some(location) => {
-            writeln!(line, "\ngreen thread '{name}' panicked at {location}:\n{message}")
-        }
-        None => writeln!(line, "\ngreen thread '{name}' panicked:\n{message}"),
-    };
-    line.emit();
-    let backtrace = std::backtrace::Backtrace::capture();
-    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-        let mut line = Line::new();
-        for part in backtrace.to_string().lines() {
-            let _ = writeln!(line, "{part}");
-            line.emit();
-            line = Line::new();
-        }
+    let place = info.location().map(|location| format!(" at {location}")).unwrap_or_default();
+    let mut text = format!("\ngreen thread '{name}' panicked{place}:\n{message}\n");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        text.push_str(&format!("stack backtrace:\n{backtrace}"));
     }
+    // In one piece, so that the reports of several do not mix; there is nobody to tell of a failure.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

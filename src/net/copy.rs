@@ -124,7 +124,8 @@ fn send_all<S: AsFd>(to: &Socket<S>, mut data: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// The first error of either direction. It ends the other as well: both streams are closed, as by
-/// their `close`.
+/// their `close`. That of [`Builder::spawn`](crate::Builder::spawn), when the green thread cannot be
+/// had; then nothing was copied, and the streams are as they were.
 pub fn copy_bidirectional<A: Stream, B: Stream>(one: &A, other: &B) -> io::Result<(u64, u64)> {
     let deadline_ns = sched::deadline_ns().unwrap_or(u64::MAX);
     let end = |result: io::Result<u64>, shut: io::Result<()>| {
@@ -148,7 +149,8 @@ pub fn copy_bidirectional<A: Stream, B: Stream>(one: &A, other: &B) -> io::Resul
         end(result, one.socket().shutdown(Shutdown::Write))
     };
     crate::runtime::scope(|scope| {
-        let second = scope.spawn(move || sched::with_deadline(deadline_ns, back));
+        let second = move || sched::with_deadline(deadline_ns, back);
+        let second = crate::runtime::Builder::new().spawn_scoped(scope, second)?;
         let first = there();
         let second = second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (first, second) {

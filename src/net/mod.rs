@@ -7,7 +7,7 @@
 //!   sets one for whatever runs inside it.
 //! - **`close`**: ends all operations on a socket and its clones, those that wait and later ones,
 //!   with an error of the kind [`NotConnected`].
-//! - [`copy`], [`copy_bidirectional`] and [`send_file`], which move the data within the kernel.
+//! - [`copy()`], [`copy_bidirectional`] and [`send_file`], which move the data within the kernel.
 //!
 //! # What blocks
 //! An operation that has to wait blocks the green thread; on an OS thread it blocks that thread.

@@ -24,7 +24,7 @@
 //! | until a suspect may be taken, or may have blocked meanwhile | there are suspects |
 //! | doubling to [`BUSY_NS`] | processors are in use |
 //! | doubling to [`QUIET_NS`] | all processors were idle at the last tick |
-//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start |
+//! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start; at once where the last such sleep was longer than [`NAP_NS`] |
 //!
 //! With N threads that compute the kernel gives the monitor an N-th of a CPU like anybody else, and
 //! once it has used that up it runs late. So it looks rarely: a suspect that computes is looked at
@@ -56,6 +56,9 @@ const BUSY_NS: u64 = 1_000_000;
 const QUIET_NS: u64 = 10_000_000;
 /// How many quiet ticks in a row end in deep sleep.
 const DEEP_TICKS: u32 = 2;
+/// How long a deep sleep lasts that was worth it: after one that was cut short the next waits for
+/// [`DEEP_TICKS`], so that a program that sleeps for a millisecond at a time need not poke.
+const NAP_NS: u64 = 100_000_000;
 /// For how long after a blocked machine was found the monitor does not sleep at all. On a machine
 /// of one CPU its yield returns when the next green thread blocks; on others it costs a CPU for
 /// that long, once per blocked machine.
@@ -135,8 +138,14 @@ struct Monitor<'a> {
     /// Until when the monitor does not sleep.
     spin_until_ns: u64,
     quiet_ticks: u32,
+    /// How many quiet ticks it takes until the next deep sleep.
+    deep_ticks: u32,
     /// How many deep sleeps in a row have found everything quiet.
     deep_rounds: u32,
+    /// How many green threads had ended when the present rounds of deep sleep began, and when the
+    /// last ones that came to their end did: only what ends leaves stacks in the caches.
+    ends: u64,
+    tidied_ends: u64,
     /// When stacks were last aged.
     aged_ns: u64,
     /// When the allocator has something to give back next.
@@ -158,7 +167,10 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         hot_ticks: 0,
         spin_until_ns: 0,
         quiet_ticks: 0,
+        deep_ticks: DEEP_TICKS,
         deep_rounds: 0,
+        ends: 0,
+        tidied_ends: 0,
         aged_ns: now_ns(),
         scavenge_ns: 0,
         deep_round_ns: 0,
@@ -358,15 +370,9 @@ impl Monitor<'_> {
     /// still quiet, and gives some back; the allocator's as often as it asks for.
     fn rest_deeply(&mut self) {
         let shared = self.shared;
-        let now_ns = now_ns();
-        if now_ns >= self.deep_round_ns {
-            let is_left = match self.deep_rounds {
-                0 => true,
-                1 => shared.flush_idle(),
-                _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
-            };
-            self.deep_rounds += 1;
-            self.deep_round_ns = if is_left { now_ns + AGE_NS } else { u64::MAX };
+        let start_ns = now_ns();
+        if start_ns >= self.deep_round_ns {
+            self.deep_round_ns = if self.tidy() { start_ns + AGE_NS } else { u64::MAX };
         }
         self.suspects.forget();
         self.period_ns = BUSY_NS;
@@ -374,12 +380,33 @@ impl Monitor<'_> {
             || shared.idle.is_all_idle() && !shared.is_starved() && !shared.is_stopping();
         let deadline_ns = self.deep_round_ns.min(self.scavenge_ns);
         shared.monitor.deep_sleep(is_quiet, (deadline_ns != u64::MAX).then_some(deadline_ns));
+        let slept_ns = now_ns() - start_ns;
+        self.deep_ticks = if slept_ns < NAP_NS { DEEP_TICKS } else { 0 };
+    }
+
+    /// One round of giving stacks back, in deep sleep; whether another one may find more.
+    fn tidy(&mut self) -> bool {
+        self.deep_rounds += 1;
+        let is_left = match self.deep_rounds {
+            1 => {
+                self.ends = self.shared.finished();
+                return self.ends != self.tidied_ends || crate::stack::untrimmed() > 0;
+            }
+            2 => self.shared.flush_idle(),
+            _ => crate::stack::scavenge(SCAVENGE_BATCH) > 0,
+        };
+        if !is_left {
+            self.tidied_ends = self.ends;
+        }
+        is_left
     }
 
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
         let shared = self.shared;
-        let quiet = !findings.busy && !findings.moved && !shared.is_starved();
+        let ran = findings.busy || findings.moved;
+        let quiet =
+            !findings.busy && !shared.is_starved() && (!findings.moved || self.deep_ticks == 0);
         self.quiet_ticks = if quiet { self.quiet_ticks + 1 } else { 0 };
         let now_ns = now_ns();
         if findings.blocked {
@@ -395,12 +422,13 @@ impl Monitor<'_> {
         } else {
             (2 * self.period_ns).min(if findings.busy { BUSY_NS } else { QUIET_NS })
         };
-        if !quiet {
+        if ran {
             self.deep_rounds = 0;
             self.deep_round_ns = 0;
             // What was nothing to give back may be something by now.
             self.scavenge_ns = self.scavenge_ns.min(now_ns + SCAVENGE_NS);
-        } else if self.quiet_ticks >= DEEP_TICKS {
+        }
+        if quiet && self.quiet_ticks >= self.deep_ticks {
             return self.rest_deeply();
         }
         // A deadline that has passed was seen to by this tick, as far as it can be: with all

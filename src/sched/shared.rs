@@ -24,7 +24,7 @@ use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::fence;
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
-use crate::processor::counters::Counters;
+use crate::processor::counters::{Counter, Counters};
 use crate::processor::injectors::Injectors;
 use crate::processor::run_queue::{Line, Runnable};
 use crate::stack::StackSize;
@@ -188,14 +188,20 @@ impl Shared {
     /// Ends are summed before spawns: whoever's end is seen, its spawns are seen too (the
     /// counters release and acquire), so 0 means that at that moment there was none.
     pub(crate) fn live(&self) -> u64 {
-        let per_processor = |f: fn(&Counters) -> u64| -> u64 {
-            self.processors.iter().map(|processor| f(&processor.counters)).sum()
-        };
-        let finished =
-            self.external.finished.get() + per_processor(|counters| counters.finished.get());
-        let spawned =
-            self.external.spawned.get() + per_processor(|counters| counters.spawned.get());
+        let finished = self.finished();
+        let spawned = self.sum(|counters| &counters.spawned);
         spawned.saturating_sub(finished)
+    }
+
+    /// How many green threads have finished.
+    pub(super) fn finished(&self) -> u64 {
+        self.sum(|counters| &counters.finished)
+    }
+
+    /// One counter, of those without a processor and of all processors.
+    fn sum(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
+        let processors = self.processors.iter().map(|processor| counter(&processor.counters).get());
+        counter(&self.external).get() + processors.sum::<u64>()
     }
 
     /// A green thread has ended, and the caller has counted it.

@@ -51,7 +51,7 @@ cfg_if::cfg_if! {
         #[allow(unused_imports, reason = "used once the scheduler is in")]
         pub(crate) use stats::{Stats, stats};
         #[allow(unused_imports, reason = "used once the scheduler is in")]
-        pub(crate) use trim::{age, scavenge, trim_all};
+        pub(crate) use trim::{age, scavenge, trim_all, untrimmed};
     }
 }
 

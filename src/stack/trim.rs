@@ -79,6 +79,11 @@ pub(crate) fn scavenge(slots_max: usize) -> usize {
         pool.count_trimmed(trimmed - before);
         pool.cool_down();
     }
+    untrimmed()
+}
+
+/// How many cached stacks hold more than their blocks; those in the caches of processors apart.
+pub(crate) fn untrimmed() -> usize {
     Class::all().map(|class| class.pool().count(&[Warmth::Warm, Warmth::Cool])).sum()
 }
 

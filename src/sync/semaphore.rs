@@ -132,7 +132,8 @@ impl Semaphore {
     /// # Panics
     /// If there were more than [`MAX_PERMITS`](Semaphore::MAX_PERMITS) then; none is put in.
     pub fn add_permits(&self, count: usize) {
-        assert!(self.0.put(count), "too many permits");
+        let max = Self::MAX_PERMITS;
+        assert!(self.0.put(count), "too many permits: {count} more make more than {max}");
     }
 
     /// Takes permits away for good, at most `count` of those that are there; how many.

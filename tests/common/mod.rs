@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test explains itself")]
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,12 +23,12 @@ impl Watchdog {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
-            eprintln!("{name}: not done after {limit:?}");
-            eprintln!("{}", gthread::inspect::metrics());
+            let metrics = gthread::inspect::metrics();
+            let mut text = format!("{name}: not done after {limit:?}\n{metrics}\n");
             let dump = gthread::inspect::dump().to_string();
-            for line in dump.lines().take(200) {
-                eprintln!("{line}");
-            }
+            dump.lines().take(200).for_each(|line| text.extend([line, "\n"]));
+            // NOTE: not by `eprintln`, which the harness catches, and the abort would lose.
+            let _ = std::io::stderr().write_all(text.as_bytes());
             std::process::abort();
         });
         Self(done)

@@ -112,6 +112,7 @@ pub(crate) const UPWARD: &[(&str, &str, &str)] = &[
     ("src/sys/", "primitive::atomic", "a futex word is an atomic, and loom's has another size"),
     ("src/sys/", "primitive::abort", "a kernel that breaks its word leaves nothing to return"),
     ("src/net/copy.rs", "runtime::scope", "the two directions of a relay are two threads"),
+    ("src/net/copy.rs", "runtime::Builder", "as above; when there is none, that is an error"),
 ];
 
 /// Lines a file in `src` may have.

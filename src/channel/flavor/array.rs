@@ -41,6 +41,8 @@ use std::ptr::NonNull;
 
 /// In a stamp: the sender has given up.
 const VOID: u64 = 1 << 63;
+/// From this capacity on there would be no room for laps.
+const CAPACITY_END: u64 = 1 << 40;
 
 /// The channel; see the module.
 #[derive(Debug)]
@@ -80,7 +82,11 @@ impl<T> Array<T> {
     /// # Panics
     /// If there is no room in the address space.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        assert!(capacity > 0 && (capacity as u64) < 1 << 40, "channel capacity {capacity}");
+        assert!(
+            (1..CAPACITY_END).contains(&(capacity as u64)),
+            "invalid capacity {capacity} of a channel: accepted are 0 to {}",
+            CAPACITY_END - 1
+        );
         let slot = |index| Slot {
             stamp: AtomicU64::new(index),
             value: UnsafeCell::new(MaybeUninit::uninit()),
