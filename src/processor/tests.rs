@@ -16,6 +16,7 @@ impl Link for u32 {
 }
 
 /// A green thread of these tests, of one OS thread each.
+#[derive(Debug)]
 struct Item(Cell<Option<NonNull<Item>>>);
 
 // SAFETY: no test shares its items between threads.
