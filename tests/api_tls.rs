@@ -205,6 +205,33 @@ fn an_os_thread_may_use_the_api_in_its_destructors() {
 }
 
 #[test]
+fn the_api_works_in_destructors_of_keys_after_those_of_thread_locals() {
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn destroy(_value: *mut libc::c_void) {
+        gthread::sleep(Duration::from_micros(10));
+        RAN.fetch_add(gthread::spawn(|| 1).join().unwrap(), Ordering::AcqRel);
+        assert_eq!(gthread::current().name(), None, "a thread that ends has lost its name");
+    }
+    let _dog = watch("destructors of keys");
+    let threads = (0..10).map(|number| {
+        let name = format!("thread {number}");
+        let body = || {
+            // Known to both: `std` forgets the thread at its end, and so does this crate.
+            assert!(gthread::current().name().is_some());
+            let mut key = 0;
+            // SAFETY: a place for a key, and a destructor that takes any value.
+            assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(destroy)) }, 0);
+            // SAFETY: the key was just made, and the value is never followed.
+            let set = unsafe { libc::pthread_setspecific(key, std::ptr::dangling()) };
+            assert_eq!(set, 0);
+        };
+        std::thread::Builder::new().name(name).spawn(body).unwrap()
+    });
+    threads.for_each(|thread| thread.join().unwrap());
+    assert_eq!(RAN.load(Ordering::Acquire), 10);
+}
+
+#[test]
 fn a_panic_in_a_destructor_aborts() {
     // As in std: "fatal runtime error: thread local panicked on drop".
     let name = "a_panic_in_a_destructor_aborts";

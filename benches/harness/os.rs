@@ -85,7 +85,7 @@ fn timespec(duration: Duration) -> libc::timespec {
 /// Sets the calling thread's timer slack to 1 ns; the kernel's default is 50 µs.
 pub(crate) fn exact_timers() {
     // SAFETY: the option takes one integer argument and touches no memory.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_usize, 0_usize, 0_usize, 0_usize) };
 }
 
 /// An epoll instance that no descriptor is in: what a netpoller sleeps in.

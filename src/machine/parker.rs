@@ -102,7 +102,8 @@ impl Parker {
     fn take(&self) -> usize {
         // ORDERING: Relaxed; acquired by the exchange that read FULL.
         let message = self.message.load(Ordering::Relaxed);
-        // ORDERING: Relaxed; the next sender is ordered after this by the list of spare machines.
+        // ORDERING: Relaxed; the next sender is ordered after this by the list of spare
+        // machines, or by the role it has got from here.
         self.state.store(EMPTY, Ordering::Relaxed);
         message
     }

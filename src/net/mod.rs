@@ -26,6 +26,13 @@
 //! The types convert from and to `std`'s and [`OwnedFd`](std::os::fd::OwnedFd), and they are
 //! [`AsFd`](std::os::fd::AsFd): `socket2::SockRef::from(&stream)` has the options that `std` lacks.
 //!
+//! **TLS in the kernel** (`TCP_ULP`): on a [`TcpStream`] a receive that returns less than was asked
+//! for is taken for the end of what there is, and the next one waits for the kernel's word without
+//! asking it first. That is so for TCP, and not for a stream of TLS records, of which a receive may
+//! end before what is left. So once the protocol is attached, convert the stream:
+//! `TcpStream::from(std::net::TcpStream::from(stream))`, and each of its clones. From then on every
+//! receive asks. A stream that has the protocol when it is converted from `std` needs nothing more.
+//!
 //! # Examples
 //! ```
 //! use gthread::net::{TcpListener, TcpStream};

@@ -13,12 +13,17 @@
 //! as on every Linux, and not if there is something. Deadlines end it with `TimedOut`.
 //!
 //! **Who may leave the attempt out.** The mark is set by a transfer of TCP only: on a Unix stream
-//! a read ends where passed descriptors or credentials begin, with more behind it. A thread that
-//! has just waited always tries: nobody advances the word of a descriptor that is in no poller,
-//! and OS threads are not in one.
+//! a read ends where passed descriptors or credentials begin, with more behind it, and on a stream
+//! with TLS in the kernel where a record of another type begins. Whether there is such a protocol
+//! is asked when a descriptor is adopted, once: to ask after each short transfer would cost the
+//! call that is saved. Who attaches one to a stream of ours converts it to `std`'s and back
+//! (`net`). A thread that has just waited always tries: nobody advances the word of a descriptor
+//! that is in no poller, and OS threads are not in one.
 
 use super::state::{Lent, Member, NEVER_NS, set_kernel_mode};
-use crate::netpoll::{Direction, Seen};
+use crate::green::wait::Outcome;
+use crate::netpoll::{Direction, Seen, Wakes};
+use crate::sched;
 use crate::sched::io::{closed, wait_ready};
 use crate::sys::clock::now_ns;
 use crate::sys::socket::{self as kernel, Moved, Take};
@@ -39,13 +44,23 @@ pub(super) struct Socket<S> {
 /// What is special about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A short transfer means that there is no more.
+    /// A short transfer means that there is no more: TCP, with no other protocol on top of it.
     Tcp,
-    /// Datagrams, Unix streams.
+    /// Datagrams, Unix streams; TLS in the kernel, of which a receive ends with a record.
     Other,
     /// The kernel's non-blocking mode is ours, for there is no flag for `accept`. Everywhere else
     /// it is the user's, for transfers do not block anyway.
     Listener,
+}
+
+impl Kind {
+    /// Whom an event of such a socket wakes.
+    fn wakes(self) -> Wakes {
+        match self {
+            Self::Listener => Wakes::One,
+            Self::Tcp | Self::Other => Wakes::All,
+        }
+    }
 }
 
 /// What an operation has learnt while it waited.
@@ -62,7 +77,7 @@ impl<S: AsFd> Socket<S> {
         if kind == Kind::Listener {
             set_kernel_mode(&io, true);
         }
-        Self { member: Member::new(io.as_fd().as_raw_fd()), kind, io }
+        Self { member: Member::new(io.as_fd().as_raw_fd(), kind.wakes()), kind, io }
     }
 
     /// Around a descriptor of unknown history: takes its mode and timeouts over.
@@ -72,7 +87,8 @@ impl<S: AsFd> Socket<S> {
         let is_non_blocking = options.nonblocking().unwrap_or(false);
         let read_timeout = options.read_timeout().unwrap_or(None);
         let write_timeout = options.write_timeout().unwrap_or(None);
-        let is_tcp = options.protocol().is_ok_and(|it| it == Some(socket2::Protocol::TCP));
+        let is_tcp = options.protocol().is_ok_and(|it| it == Some(socket2::Protocol::TCP))
+            && !kernel::has_upper_protocol(io.as_fd());
         let kind = if kind == Kind::Tcp && !is_tcp { Kind::Other } else { kind };
         let socket = Self::new(io, kind);
         if is_non_blocking {
@@ -111,7 +127,8 @@ impl<S: AsFd> Socket<S> {
 
     /// A clone, around a second descriptor.
     pub(super) fn duplicate(&self, io: S) -> Self {
-        Self { member: self.member.duplicate(io.as_fd().as_raw_fd()), kind: self.kind, io }
+        let member = self.member.duplicate(io.as_fd().as_raw_fd(), self.kind.wakes());
+        Self { member, kind: self.kind, io }
     }
 
     /// Runs `call` until it does something else than to say that it would block; see the module.
@@ -254,12 +271,17 @@ impl<S: AsFd> Socket<S> {
 
     /// Takes a connection that has not been aborted meanwhile.
     pub(super) fn accept(&self) -> io::Result<(OwnedFd, socket2::SockAddr)> {
-        loop {
+        let accepted = loop {
             match self.perform(Direction::Input, kernel::accept) {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                done => return done,
+                done => break done,
             }
-        }
+        };
+        // Whatever it ends with: an event has woken nobody else (`netpoll::relay`, step 3).
+        self.member.descriptor.pass_on(|token| {
+            let _was_first = sched::wake(token, Outcome::Woken);
+        });
+        accepted
     }
 
     pub(super) fn set_timeout(&self, direction: Direction, timeout: Option<Duration>) {

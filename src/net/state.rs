@@ -20,7 +20,7 @@
 
 use crate::green::Token;
 use crate::green::wait::Outcome;
-use crate::netpoll::{Descriptor, Direction};
+use crate::netpoll::{Descriptor, Direction, Wakes};
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::sched;
@@ -90,13 +90,13 @@ impl Drop for Member {
 
 impl Member {
     /// Of a socket without clones.
-    pub(super) fn new(fd: RawFd) -> Self {
-        Self(Arc::new(State::new(fd)))
+    pub(super) fn new(fd: RawFd, wakes: Wakes) -> Self {
+        Self(Arc::new(State::new(fd, wakes)))
     }
 
     /// Of the clone `fd` of this one's socket.
-    pub(super) fn duplicate(&self, fd: RawFd) -> Self {
-        let state = State::new(fd);
+    pub(super) fn duplicate(&self, fd: RawFd, wakes: Wakes) -> Self {
+        let state = State::new(fd, wakes);
         let family = self.family();
         *state.family.lock() = Some(family.clone());
         let state = Arc::new(state);
@@ -118,8 +118,8 @@ impl Member {
 }
 
 impl State {
-    fn new(fd: RawFd) -> Self {
-        let descriptor = Descriptor::new(fd).unwrap_or_else(|_out_of_memory| {
+    fn new(fd: RawFd, wakes: Wakes) -> Self {
+        let descriptor = Descriptor::new(fd, wakes).unwrap_or_else(|_out_of_memory| {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<State>())
         });
         Self {

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 /// A TCP socket that listens: [`std::net::TcpListener`] that blocks the green thread.
 ///
-/// Any number of threads may accept from one listener at the same time.
+/// Any number of threads may accept from one listener at the same time; a connection wakes one of
+/// them.
 pub struct TcpListener(Socket<Std>);
 
 socket_type!(TcpListener, Std, Kind::Listener);

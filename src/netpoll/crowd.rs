@@ -11,7 +11,10 @@
 //!    before that, and the lock is held until after.
 //! 3. **leave**: who stops waiting takes itself off. The bit may stay: the next taker finds nobody.
 //!
-//! All of a crowd are woken at an event: which of them will find something is the kernel's.
+//! All of a crowd are woken at an event: which of them will find something is the kernel's. At a
+//! listener it is one (`super::relay`): **take one** takes the first of those it may be off the
+//! list, and the bit stays. Nobody left on the list: the bit is taken back, under the lock, where
+//! no newcomer can be between its steps.
 
 use super::Direction;
 use super::side::{Seen, Side};
@@ -75,6 +78,28 @@ impl<M> Crowd<M> {
         taken.extend(list.members.extract_if(.., |entry| entry.direction == direction));
         drop(list);
         taken.into_iter().map(|entry: Entry<M>| entry.member)
+    }
+
+    /// Takes the first of a direction that `may` be taken; if nobody is left of the direction, the
+    /// bit goes as well.
+    #[cold]
+    pub(super) fn take_one(
+        &self,
+        side: &Side,
+        direction: Direction,
+        may: impl Fn(&M) -> bool,
+    ) -> Option<M> {
+        let mut list = self.0.lock();
+        let mut of_direction = list.members.iter().enumerate();
+        let is_first =
+            |(_, entry): &(usize, &Entry<M>)| entry.direction == direction && may(&entry.member);
+        let at = of_direction.find(is_first).map(|(at, _)| at);
+        let taken = at.map(|at| list.members.remove(at).member);
+        let is_left = list.members.iter().any(|entry| entry.direction == direction);
+        if !is_left || mutant!("netpoll.crowd.left") {
+            side.forget_crowd();
+        }
+        taken
     }
 
     /// Step 3; `false`: somebody has taken it.

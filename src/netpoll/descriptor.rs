@@ -3,7 +3,7 @@
 use super::crowd::Place;
 use super::poller::Poller;
 use super::side::Seen;
-use super::slot::{Member, Slot};
+use super::slot::{Member, Slot, Wakes};
 use super::{Direction, arena};
 use crate::green::Token;
 use crate::own_tls;
@@ -43,14 +43,14 @@ impl Descriptor {
     ///
     /// # Errors
     /// The system is out of memory.
-    pub(crate) fn new(fd: RawFd) -> io::Result<Self> {
+    pub(crate) fn new(fd: RawFd, wakes: Wakes) -> io::Result<Self> {
         let slot = if own_tls::in_forked_child() {
             // Some thread of the parent may have held the arena's lock. A slot of its own does.
             &*Box::leak(Box::new(Slot::free(0)))
         } else {
             arena::take().ok_or(io::ErrorKind::OutOfMemory)?
         };
-        slot.open(fd);
+        slot.open(fd, wakes);
         Ok(Self { slot })
     }
 
@@ -91,6 +91,12 @@ impl Descriptor {
     ) {
         self.slot.side(direction).set_deadline_ns(deadline_ns);
         self.slot.stir(direction, &mut wake);
+    }
+
+    /// Whoever stops trying input of a descriptor whose events wake one: `wake` gets the next.
+    #[inline]
+    pub(crate) fn pass_on(&self, mut wake: impl FnMut(Token)) {
+        self.slot.pass_on(Direction::Input, &mut wake);
     }
 
     /// Nobody may wait any more; `wake` gets those who do. Its poller forgets the descriptor.

@@ -11,6 +11,9 @@
 mod crowd;
 #[cfg(all(test, loom))]
 mod model;
+mod relay;
+#[cfg(all(test, loom))]
+mod relay_model;
 mod side;
 pub(crate) mod turn;
 
@@ -23,6 +26,7 @@ cfg_if::cfg_if! {
 
         pub(crate) use descriptor::Descriptor;
         pub(crate) use poller::{Poller, Turn};
+        pub(crate) use slot::Wakes;
     }
 }
 

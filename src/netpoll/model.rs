@@ -17,7 +17,7 @@
 // MUTANT: netpoll.turn.give KILLED-BY netpoll::model::one_at_a_time_has_the_turn
 
 use super::crowd::Crowd;
-use super::side::{Found, Seen, Side, Standing};
+use super::side::{Found, Seen, Side, Standing, Whom};
 use super::turn::TurnWord;
 use super::{Direction, Name};
 use crate::primitive::model::{Shared, check};
@@ -27,9 +27,9 @@ use loom::thread;
 
 /// A token whose halves are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark(usize, u64);
+pub(super) struct Mark(usize, u64);
 
-const fn mark(number: usize) -> Mark {
+pub(super) const fn mark(number: usize) -> Mark {
     Mark(number, number as u64)
 }
 
@@ -45,13 +45,13 @@ impl Name for Mark {
 
 fn side() -> Arc<Side> {
     let side = Side::new();
-    side.open();
+    side.open(false);
     Arc::new(side)
 }
 
 /// An event, a moved deadline: whom it takes.
 fn advance(side: &Side) -> Option<Mark> {
-    let found: Found<Mark> = side.advance(false, || true);
+    let found: Found<Mark> = side.advance(Whom::All, false, || true);
     if let Some(Mark(name, number)) = found.waiter {
         assert_eq!(name as u64, number, "a token of two halves");
     }
@@ -198,13 +198,13 @@ fn a_stale_event_does_not_reach_the_next_tenant() {
             let (side, generation) = (Arc::clone(&side), Arc::clone(&generation));
             thread::spawn(move || {
                 let is_current = || generation.load(Ordering::Relaxed) == 0;
-                let found: Found<Mark> = side.advance(true, is_current);
+                let found: Found<Mark> = side.advance(Whom::All, true, is_current);
                 found.waiter
             })
         };
         let _ = side.close::<Mark>();
         generation.store(1, Ordering::Relaxed);
-        side.open();
+        side.open(false);
         let seen = side.observe();
         assert!(matches!(side.stand(seen, mark(2)), Standing::Waits(_)), "woken by a stale event");
         assert_eq!(poller.join().expect("no panic"), None, "taken by a stale event");
@@ -267,7 +267,7 @@ fn poll(side: &Side, stream: &Mutex<Stream>) -> bool {
         let mut stream = stream.lock().expect("no panic");
         (std::mem::take(&mut stream.news), stream.ended)
     };
-    let found: Option<Found<Mark>> = news.then(|| side.advance(ended, || true));
+    let found: Option<Found<Mark>> = news.then(|| side.advance(Whom::All, ended, || true));
     found.is_some_and(|found| found.waiter.is_some())
 }
 
@@ -301,8 +301,11 @@ fn wait(side: &Side, crowd: &Crowd<Mark>, token: Mark) -> bool {
 
 /// An event; how many were told.
 fn tell(side: &Side, crowd: &Crowd<Mark>) -> usize {
-    let found: Found<Mark> = side.advance(false, || true);
-    let crowd = if found.crowd { crowd.take(Direction::Input).count() } else { 0 };
+    let found: Found<Mark> = side.advance(Whom::All, false, || true);
+    let crowd = match found.crowd {
+        Whom::All => crowd.take(Direction::Input).count(),
+        _ => 0,
+    };
     usize::from(found.waiter.is_some()) + crowd
 }
 

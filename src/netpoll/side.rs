@@ -7,8 +7,8 @@
 //!
 //! # State table
 //! Bits 0 and 1 are the state; bit 2 ([`CROWD`]) says that the crowd may hold somebody of this
-//! direction; bit 3 ([`UNSURE`]) is sticky: that a transfer was short proves nothing any more; the
-//! rest is the version.
+//! direction; bit 3 ([`UNSURE`]) is sticky: that a transfer was short proves nothing any more;
+//! bit 4 ([`RELAY`]) is the tenant's: an event wakes one (`super::relay`); the rest is the version.
 //!
 //! | state | means | leaves it |
 //! |---|---|---|
@@ -48,7 +48,9 @@ const CLOSED: u64 = 3;
 const CROWD: u64 = 1 << 2;
 /// The stream has an end or a mark in it.
 const UNSURE: u64 = 1 << 3;
-const VERSION: u64 = 1 << 4;
+/// An event is for one of those who wait, who sees to the next.
+const RELAY: u64 = 1 << 4;
+const VERSION: u64 = 1 << 5;
 
 /// A direction; see the module.
 #[derive(Debug)]
@@ -92,12 +94,23 @@ pub(super) enum Standing {
 pub(super) struct Found<T> {
     /// Who waited.
     pub(super) waiter: Option<T>,
-    /// Whether the crowd is to be woken as well.
-    pub(super) crowd: bool,
+    /// Who of the crowd is to be woken as well.
+    pub(super) crowd: Whom,
 }
 
 impl<T> Found<T> {
-    const NOBODY: Self = Self { waiter: None, crowd: false };
+    const NOBODY: Self = Self { waiter: None, crowd: Whom::Nobody };
+}
+
+/// How many of those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// None.
+    Nobody,
+    /// One of them, who sees to the next.
+    One,
+    /// All of them.
+    All,
 }
 
 impl Side {
@@ -235,29 +248,55 @@ impl Side {
         }
     }
 
-    /// Something has happened: raises the version, and takes whoever waits. Nothing is done if
-    /// `is_current` denies it, which is asked for each word that is advanced from.
-    pub(super) fn advance<T: Name>(&self, unsure: bool, is_current: impl Fn() -> bool) -> Found<T> {
-        self.leave(
-            |state| {
-                if state == CLAIMED && !mutant!("netpoll.side.claimed") { CLAIMED } else { IDLE }
-            },
-            unsure,
-            is_current,
-        )
+    /// Something has happened: raises the version, and takes whoever waits, or one of them if it
+    /// says so and the tenant wants it so. Nothing is done if `is_current` denies it, which is
+    /// asked for each word that is advanced from.
+    pub(super) fn advance<T: Name>(
+        &self,
+        whom: Whom,
+        unsure: bool,
+        is_current: impl Fn() -> bool,
+    ) -> Found<T> {
+        let to = |state| match state {
+            CLAIMED if !mutant!("netpoll.side.claimed") => CLAIMED,
+            _ => IDLE,
+        };
+        self.leave(to, whom, unsure, is_current)
     }
 
     /// The descriptor is given up: nobody waits from now on.
     pub(super) fn close<T: Name>(&self) -> Found<T> {
-        self.leave(|_| CLOSED, false, || true)
+        self.leave(|_| CLOSED, Whom::All, false, || true)
     }
 
-    /// A new descriptor in a free slot.
-    pub(super) fn open(&self) {
+    /// Whether somebody waits, or may.
+    #[inline(always)]
+    pub(super) fn is_awaited(&self) -> bool {
+        // ORDERING: Relaxed; who was woken by an advance reads that word or a later one, and only
+        // such a one has to find those who have waited since before it (`super::relay`, Relayed).
+        self.word.load(Ordering::Relaxed) & (CROWD | STATE) != IDLE
+    }
+
+    /// Nobody of this direction is in the crowd, whose lock the caller holds: takes its bit back,
+    /// unless somebody is about to wait, or does.
+    pub(super) fn forget_crowd(&self) {
+        // ORDERING: Relaxed; a guess that the exchange checks.
+        let seen = self.word.load(Ordering::Relaxed);
+        if seen & (STATE | CROWD) == IDLE | CROWD {
+            let next = (seen & !CROWD) + VERSION;
+            // ORDERING: Relaxed; publishes nothing, and as an RMW carries on what others release.
+            let _later =
+                self.word.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// A new descriptor in a free slot; `relay`: an event wakes one of those who wait.
+    pub(super) fn open(&self, relay: bool) {
         self.set_deadline_ns(u64::MAX);
         // ORDERING: Relaxed; a free slot is its taker's alone.
         let word = self.word.load(Ordering::Relaxed);
-        let word = (word & !(STATE | CROWD | UNSURE)) + VERSION;
+        let flags = if relay { RELAY } else { 0 };
+        let word = (word & !(STATE | CROWD | UNSURE | RELAY) | flags) + VERSION;
         // ORDERING: Release; pairs with the Acquire in `leave`: a late event of the last tenant
         // that reads this word sees that the generation has changed.
         self.word.store(word | IDLE, ord!("netpoll.side.open", Release));
@@ -268,6 +307,7 @@ impl Side {
     fn leave<T: Name>(
         &self,
         to: impl Fn(u64) -> u64,
+        whom: Whom,
         unsure: bool,
         is_current: impl Fn() -> bool,
     ) -> Found<T> {
@@ -281,14 +321,16 @@ impl Side {
                 return Found::NOBODY;
             }
             let waiter = (seen & STATE == WAITING).then(|| self.token());
-            let flags = seen & UNSURE | if unsure { UNSURE } else { 0 };
+            let one = whom == Whom::One && seen & RELAY != 0;
+            let kept = if one && !mutant!("netpoll.side.kept") { CROWD } else { 0 };
+            let flags = seen & (UNSURE | RELAY | kept) | if unsure { UNSURE } else { 0 };
             let next = ((seen / VERSION + 1) * VERSION) | to(seen & STATE) | flags;
             // ORDERING: AcqRel; Release publishes a deadline set before; Acquire orders the next
             // waiter's token behind this one's. Failing is as the load above.
             let acq_rel = ord!("netpoll.side.advance", AcqRel);
             // ORDERING: both as said above.
             match self.word.compare_exchange(seen, next, acq_rel, acquire) {
-                Ok(_) => return Found { waiter, crowd: seen & CROWD != 0 },
+                Ok(_) => return Found { waiter, crowd: crowd(seen, one) },
                 Err(now) => seen = now,
             }
         }
@@ -301,5 +343,16 @@ impl Side {
         // ORDERING: Acquire; as above.
         let number = self.number.load(Ordering::Acquire);
         T::from_parts(name, number)
+    }
+}
+
+/// Who of the crowd an advance from `seen` is for, beside the waiter it has taken.
+fn crowd(seen: u64, one: bool) -> Whom {
+    match seen & STATE {
+        _ if seen & CROWD == 0 => Whom::Nobody,
+        _ if !one => Whom::All,
+        IDLE => Whom::One,
+        // Somebody was taken, or finds its claim overtaken and tries again.
+        _ => Whom::Nobody,
     }
 }

@@ -17,8 +17,8 @@
 
 use super::crowd::{Crowd, Place};
 use super::poller::Poller;
-use super::side::{Found, Seen, Side, Standing};
-use super::{Direction, descriptor::Stand};
+use super::side::{Found, Seen, Side, Standing, Whom};
+use super::{Direction, descriptor::Stand, relay};
 use crate::green::Token;
 use crate::own_tls;
 use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -45,6 +45,21 @@ pub(super) enum Member {
     Token(Token),
     /// An OS thread in poll(2), which looks at this eventfd as well.
     Bell(Arc<OwnedFd>),
+}
+
+impl From<Token> for Member {
+    fn from(token: Token) -> Self {
+        Self::Token(token)
+    }
+}
+
+/// Whom an event of a descriptor wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wakes {
+    /// All who wait for the direction.
+    All,
+    /// Of those who wait for input one: what comes is for one, as a connection is (`super::relay`).
+    One,
 }
 
 /// A slot; see the module.
@@ -91,12 +106,12 @@ impl Slot {
     }
 
     /// The caller has the slot from the arena: a new tenant.
-    pub(super) fn open(&self, fd: RawFd) {
+    pub(super) fn open(&self, fd: RawFd, wakes: Wakes) {
         // ORDERING: Relaxed; the slot is the caller's alone, and the descriptor is passed on by
         // what orders it.
         self.fd.store(fd as u32, Ordering::Relaxed);
-        self.input.open();
-        self.output.open();
+        self.input.open(wakes == Wakes::One);
+        self.output.open(false);
     }
 
     /// The tenant goes, and nobody waits any more; `false`: the slot's generations are used up.
@@ -122,7 +137,7 @@ impl Slot {
 
     /// Something has happened in a direction: whoever waits looks again.
     pub(super) fn stir(&self, direction: Direction, wake: &mut impl FnMut(Token)) {
-        let found = self.side(direction).advance(false, || true);
+        let found = self.side(direction).advance(Whom::All, false, || true);
         self.tell(direction, found, wake);
     }
 
@@ -133,33 +148,32 @@ impl Slot {
         let broken = events & BROKEN != 0;
         if events & (bits::INPUT | bits::READ_HANG_UP | bits::URGENT) != 0 || broken {
             let unsure = events & (bits::READ_HANG_UP | bits::URGENT) != 0 || broken;
-            let found = self.input.advance(unsure, is_current);
+            let found = self.input.advance(Whom::One, unsure, is_current);
             self.tell(Direction::Input, found, wake);
         }
         if events & bits::OUTPUT != 0 || broken {
-            let found = self.output.advance(broken, is_current);
+            let found = self.output.advance(Whom::One, broken, is_current);
             self.tell(Direction::Output, found, wake);
         }
     }
 
-    #[inline(always)]
-    fn tell(&self, direction: Direction, found: Found<Token>, wake: &mut impl FnMut(Token)) {
-        if let Some(waiter) = found.waiter {
-            wake(waiter);
-        }
-        if found.crowd {
-            self.tell_crowd(direction, wake);
-        }
+    /// Somebody gives up waiting for a direction of which one is woken at a time: if others wait
+    /// and there is more, one of them is told (step 3 of `super::relay`).
+    pub(super) fn pass_on(&self, direction: Direction, wake: &mut impl FnMut(Token)) {
+        // In the child of a fork those who wait are the parent's.
+        let is_more = || !own_tls::in_forked_child() && epoll::is_ready(self.fd(), bits::INPUT);
+        let tell = |found| self.tell(direction, found, wake);
+        relay::pass_on(self.side(direction), is_more, tell);
     }
 
-    #[cold]
-    fn tell_crowd(&self, direction: Direction, wake: &mut impl FnMut(Token)) {
-        for member in self.crowd.take(direction) {
-            match member {
-                Member::Token(token) => wake(token),
-                Member::Bell(bell) => epoll::ring(&bell),
-            }
-        }
+    #[inline(always)]
+    fn tell(&self, direction: Direction, found: Found<Token>, wake: &mut impl FnMut(Token)) {
+        let place = (self.side(direction), &self.crowd, direction);
+        let is_green = |member: &Member| matches!(member, Member::Token(_));
+        relay::tell(found, place, is_green, |member| match member {
+            Member::Token(token) => wake(token),
+            Member::Bell(bell) => epoll::ring(&bell),
+        });
     }
 
     /// A green thread stands in line after an attempt that began at `seen`; `None`: something has

@@ -45,10 +45,10 @@ thread_local! {
     static AT_EXIT: AtExit = const { AtExit(Cell::new(None)) };
 }
 
-/// Calls `f(current)` when the running OS thread ends; never, if its thread-locals are being
-/// destroyed already: what `current` names is then lost to reuse, a few hundred bytes.
-pub(crate) fn at_thread_exit(f: fn(*const ())) {
-    let _ = AT_EXIT.try_with(|at_exit| at_exit.0.set(Some(f)));
+/// Calls `f(current)` when the running OS thread ends. `false`: never, because its thread-locals are
+/// being destroyed already; what `current` names is then lost to reuse, a few hundred bytes.
+pub(crate) fn at_thread_exit(f: fn(*const ())) -> bool {
+    AT_EXIT.try_with(|at_exit| at_exit.0.set(Some(f))).is_ok()
 }
 
 /// The word `current` of the running thread, untyped: `green` gives it its type.

@@ -99,7 +99,7 @@ impl RuntimeBuilder {
         let watched = shared.clone();
         let monitor = crate::own_tls::on_machine(|| {
             crate::sys::schedule::spawn("gthread-monitor".into(), move || {
-                crate::sched::monitor::main(&watched);
+                crate::sched::cast::main(&watched);
             })
         });
         let runtime = Runtime { shared, monitor: Some(monitor.map_err(system)?) };

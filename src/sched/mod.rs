@@ -14,6 +14,12 @@ pub(crate) mod idle;
 mod idle_model;
 #[cfg(all(test, loom))]
 mod poller_model;
+mod relay;
+#[cfg(all(test, loom))]
+mod relay_model;
+pub(crate) mod spare_list;
+#[cfg(all(test, loom))]
+mod spare_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
@@ -26,6 +32,7 @@ mod watch_model;
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
         mod blocking;
+        pub(crate) mod cast;
         mod enter;
         mod find;
         pub(crate) mod fork;

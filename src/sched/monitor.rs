@@ -27,7 +27,8 @@
 //! | none | nothing has run for [`DEEP_TICKS`] such ticks, and no machine failed to start; at once where the last such sleep was longer than [`NAP_NS`] |
 //!
 //! With N threads that compute the kernel gives the monitor an N-th of a CPU like anybody else, and
-//! once it has used that up it runs late. So it looks rarely: a suspect that computes is looked at
+//! once it has used that up it runs late. So among many it is a role that several threads take
+//! turns in (`cast`), and it looks rarely: a suspect that computes is looked at
 //! when its turn has lasted twice as long as at the last look, and at the end of its slice.
 //!
 //! Source: Go's sysmon, with the CPU's word for it (`/proc/.../syscall`) instead of a time limit.
@@ -126,12 +127,25 @@ struct Waiting {
     urgent: bool,
 }
 
-/// The monitor of one runtime.
+/// A look at everything, as far as its player is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// How late it was.
+    pub(super) late_ns: u64,
+    /// How long it took.
+    pub(super) took_ns: u64,
+}
+
+/// The monitor of one runtime: a role that one thread at a time plays (`cast`).
 #[derive(Debug)]
-struct Monitor<'a> {
-    shared: &'a Shared,
+pub(super) struct Monitor {
+    shared: Arc<Shared>,
     seen: Vec<Seen>,
     suspects: Suspects,
+    /// What the last look has found, until the rest after it.
+    findings: Option<Findings>,
+    /// Until when it means to sleep.
+    until_ns: u64,
     period_ns: u64,
     /// For how many more ticks the period stays hot.
     hot_ticks: u32,
@@ -154,36 +168,9 @@ struct Monitor<'a> {
     deep_round_ns: u64,
 }
 
-/// The thread of the monitor; ends when the runtime stops.
-pub(crate) fn main(shared: &Arc<Shared>) {
-    crate::sys::schedule::set_timer_slack_ns(1);
-    crate::sys::schedule::set_slice(0, Some(SHORT_SLICE_NS));
-    let never = Seen { tick: 0, holder: std::ptr::null(), since_ns: 0 };
-    let mut monitor = Monitor {
-        shared,
-        seen: vec![never; shared.processors.len()],
-        suspects: Suspects::new(2 * shared.processors.len()),
-        period_ns: HOT_NS,
-        hot_ticks: 0,
-        spin_until_ns: 0,
-        quiet_ticks: 0,
-        deep_ticks: DEEP_TICKS,
-        deep_rounds: 0,
-        ends: 0,
-        tidied_ends: 0,
-        aged_ns: now_ns(),
-        scavenge_ns: 0,
-        deep_round_ns: 0,
-    };
-    loop {
-        shared.monitor.take_news();
-        if shared.is_stopping() {
-            return;
-        }
-        let findings = monitor.tick();
-        monitor.rest(findings);
-    }
-}
+// SAFETY: `seen` holds addresses of machines, which live as long as their runtime (Inv.
+// MachineStable) and may be looked at from any thread; all else is Send.
+unsafe impl Send for Monitor {}
 
 impl Waiting {
     /// How long a turn may compute while this waits; `hides`: while a processor is idle.
@@ -197,10 +184,52 @@ impl Waiting {
     }
 }
 
-impl Monitor<'_> {
+impl Monitor {
+    /// A monitor that has seen nothing yet.
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let never = Seen { tick: 0, holder: std::ptr::null(), since_ns: 0 };
+        Self {
+            seen: vec![never; shared.processors.len()],
+            suspects: Suspects::new(2 * shared.processors.len()),
+            shared: shared.clone(),
+            findings: None,
+            until_ns: u64::MAX,
+            period_ns: HOT_NS,
+            hot_ticks: 0,
+            spin_until_ns: 0,
+            quiet_ticks: 0,
+            deep_ticks: DEEP_TICKS,
+            deep_rounds: 0,
+            ends: 0,
+            tidied_ends: 0,
+            aged_ns: now_ns(),
+            scavenge_ns: 0,
+            deep_round_ns: 0,
+        }
+    }
+
+    /// Rests after the last look, and looks at everything; `None`: the runtime stops.
+    pub(super) fn round(&mut self) -> Option<Look> {
+        if let Some(findings) = self.findings.take() {
+            self.rest(findings);
+        }
+        self.shared.monitor.take_news();
+        if self.shared.is_stopping() {
+            return None;
+        }
+        let start_ns = now_ns();
+        let late_ns = start_ns.saturating_sub(std::mem::replace(&mut self.until_ns, u64::MAX));
+        self.findings = Some(self.tick(start_ns));
+        Some(Look { late_ns, took_ns: now_ns() - start_ns })
+    }
+
+    /// Whether many machines are at work, and share the CPUs with the monitor.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.shared.spares.is_crowded()
+    }
+
     /// Looks at everything once.
-    fn tick(&mut self) -> Findings {
-        let now_ns = now_ns();
+    fn tick(&mut self, now_ns: u64) -> Findings {
         let mut findings = Findings::default();
         self.fire_overdue(now_ns);
         let mut wanted = Vec::new();
@@ -227,7 +256,7 @@ impl Monitor<'_> {
 
     /// Makes those runnable, for any processor, whose deadline has passed for some time.
     fn fire_overdue(&self, now_ns: u64) {
-        let shared = self.shared;
+        let shared = &self.shared;
         let shelves = shared.processors.iter().map(|processor| &processor.timers);
         for shelf in shelves.chain([&shared.timers]) {
             if shelf.next_deadline_ns().saturating_add(OVERDUE_NS) <= now_ns {
@@ -307,7 +336,7 @@ impl Monitor<'_> {
 
     /// Takes processors from their machines and hands them on; whether one was blocked.
     fn take(&mut self, wanted: &[(usize, bool)]) -> bool {
-        let shared = self.shared;
+        let shared = self.shared.clone();
         let mut requested = Vec::with_capacity(wanted.len());
         for &(index, blocked) in wanted {
             // SAFETY: machines live as long as their runtime (Inv. MachineStable).
@@ -344,7 +373,7 @@ impl Monitor<'_> {
 
     /// Wakes a machine for work that no waker was responsible for.
     fn wake_for_leftovers(&self, now_ns: u64) {
-        let shared = self.shared;
+        let shared = &self.shared;
         // ORDERING: Relaxed; looked at again at each tick.
         let starved = shared.starved.swap(false, Ordering::Relaxed);
         if !shared.idle.is_any_idle() {
@@ -369,7 +398,7 @@ impl Monitor<'_> {
     /// Sleeps until a poke. While there is memory to give back, looks every second whether it is
     /// still quiet, and gives some back; the allocator's as often as it asks for.
     fn rest_deeply(&mut self) {
-        let shared = self.shared;
+        let shared = self.shared.clone();
         let start_ns = now_ns();
         if start_ns >= self.deep_round_ns {
             self.deep_round_ns = if self.tidy() { start_ns + AGE_NS } else { u64::MAX };
@@ -403,7 +432,7 @@ impl Monitor<'_> {
 
     /// Chooses the next period and sleeps.
     fn rest(&mut self, findings: Findings) {
-        let shared = self.shared;
+        let shared = self.shared.clone();
         let ran = findings.busy || findings.moved;
         let quiet =
             !findings.busy && !shared.is_starved() && (!findings.moved || self.deep_ticks == 0);
@@ -444,6 +473,7 @@ impl Monitor<'_> {
             Some(suspect_ns) if self.hot_ticks == 0 => suspect_ns,
             _ => now_ns + self.period_ns,
         };
-        shared.monitor.sleep(Some(look_ns.min(deadline_ns)));
+        self.until_ns = look_ns.min(deadline_ns);
+        shared.monitor.sleep(Some(self.until_ns));
     }
 }

@@ -165,6 +165,9 @@ fn retire(
 
 /// Sleeps on the list of spare machines until it gets a message, or its deadline comes.
 fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
+    // Whether another machine has got a processor from here: it comes to sleep after this one, and
+    // covers then.
+    let mut has_heir = false;
     loop {
         if shared.is_stopping() {
             return Next::Stop;
@@ -173,7 +176,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         // the deadlines (README, Timekeeper). Covering a past one here would spin.
         // Events wait for the holders as well, or for the monitor.
         let is_any_idle = shared.idle.is_any_idle();
-        let cover = match is_any_idle {
+        let cover = match is_any_idle && !has_heir {
             true => shared.timekeeper.cover(|| shared.next_deadline_ns()),
             false => None,
         };
@@ -197,11 +200,16 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
             && let Some(index) = shared.idle.claim()
         {
             shared.idle.force_searching();
-            shared.take_up(machine, &shared.processors[index as usize]);
-            return Next::Run { searching: true };
-        }
-        if cover.is_none() && !polls {
+            let processor = &shared.processors[index as usize];
+            has_heir = shared.pass_on(processor);
+            if !has_heir {
+                shared.take_up(machine, processor);
+                return Next::Run { searching: true };
+            }
+        } else if cover.is_none() && !polls {
             return Next::Stop;
+        } else {
+            has_heir = false;
         }
         shared.spares.push(machine);
     }

@@ -1,14 +1,14 @@
-//! Machines without a processor: the list of the sleeping ones, and the start of new ones.
+//! Machines without a processor: who is granted one, and the start of new ones.
 //!
-//! A machine on the list sleeps on its parker, or is about to. Whoever takes it off the list, and
-//! nobody else, sends it one message: a processor, or [`STOP`] (Inv. OneSender).
+//! The sleeping ones are on a list ([`SpareList`]); the message that one is sent is a processor, or
+//! [`STOP`].
 
 use super::shared::Shared;
+use super::spare_list::SpareList;
 use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The message that tells a machine to end. Processors are aligned, so no processor is at 1.
@@ -18,93 +18,35 @@ pub(crate) const MACHINES_MAX: usize = 10_000;
 /// How long a machine that nobody needs sleeps before its thread ends.
 const IDLE_MAX_NS: u64 = 10_000_000_000;
 
-/// How many machines at work are many.
-const CROWD: usize = 16;
-
 /// The machines of one runtime.
 #[derive(Debug)]
 pub(crate) struct Spares {
-    inner: Lock<Inner>,
+    list: SpareList<Machine>,
+    /// The threads, joined when the runtime ends.
+    threads: Lock<Vec<std::thread::JoinHandle<()>>>,
     /// How many machines have a thread.
     running: AtomicU32,
 }
 
-#[derive(Debug)]
-struct Inner {
-    /// All machines ever made; they are reused and freed with the runtime (Inv. MachineStable).
-    all: Vec<Arc<Machine>>,
-    /// Machines whose thread has ended, for reuse.
-    vacant: Vec<Arc<Machine>>,
-    /// Machines that sleep.
-    sleeping: VecDeque<Arc<Machine>>,
-    /// Processors for which the monitor is to start a machine; their orderers have claimed them.
-    orders: Vec<u32>,
-    /// The threads, joined when the runtime ends.
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
+impl std::ops::Deref for Spares {
+    type Target = SpareList<Machine>;
 
-impl Inner {
-    /// Takes a machine off the list: the one that slept last, whose cache is the warmest. While
-    /// many run (each is a green thread that computes, or blocks) the one that slept longest: the
-    /// kernel shares the CPUs out evenly among them all, and who has just run has to wait.
-    fn take(&mut self) -> Option<Arc<Machine>> {
-        let runs = self.all.len().saturating_sub(self.vacant.len() + self.sleeping.len());
-        if runs >= CROWD { self.sleeping.pop_front() } else { self.sleeping.pop_back() }
+    fn deref(&self) -> &SpareList<Machine> {
+        &self.list
     }
 }
 
 impl Spares {
     /// No machines.
     pub(crate) fn new() -> Self {
-        let inner = Inner {
-            all: Vec::new(),
-            vacant: Vec::new(),
-            sleeping: VecDeque::new(),
-            orders: Vec::new(),
-            threads: Vec::new(),
-        };
-        Self { inner: Lock::new(Rank(20), inner), running: AtomicU32::new(0) }
-    }
-
-    /// Puts a machine on the list, just before it sleeps.
-    pub(crate) fn push(&self, machine: &Arc<Machine>) {
-        self.inner.lock().sleeping.push_back(machine.clone());
-    }
-
-    /// Takes a machine off the list, to send it one message.
-    pub(crate) fn pop(&self) -> Option<Arc<Machine>> {
-        self.inner.lock().take()
-    }
-
-    /// As [`pop`](Self::pop); where there is none, leaves an order for one with processor `index`.
-    fn pop_or_order(&self, index: u32) -> Option<Arc<Machine>> {
-        let mut inner = self.inner.lock();
-        let machine = inner.take();
-        if machine.is_none() {
-            inner.orders.push(index);
-        }
-        machine
-    }
-
-    /// Takes an order, and the machine that sleeps by now, if one does.
-    fn take_order(&self) -> Option<(u32, Option<Arc<Machine>>)> {
-        let mut inner = self.inner.lock();
-        let index = inner.orders.pop()?;
-        Some((index, inner.take()))
-    }
-
-    /// Takes `machine` off the list, by itself; `false`: somebody was first, a message is coming.
-    #[must_use]
-    pub(crate) fn withdraw(&self, machine: &Machine) -> bool {
-        let mut inner = self.inner.lock();
-        let at = inner.sleeping.iter().rposition(|other| std::ptr::eq(&**other, machine));
-        at.and_then(|at| inner.sleeping.remove(at)).is_some()
+        let threads = Lock::new(Rank(20), Vec::new());
+        Self { list: SpareList::new(), threads, running: AtomicU32::new(0) }
     }
 
     /// Until when a machine that is about to sleep waits before it ends its thread; `None`: it is
     /// among the few that stay.
     pub(crate) fn idle_limit_ns(&self, keep: usize, now_ns: u64) -> Option<u64> {
-        (self.inner.lock().sleeping.len() > keep).then(|| now_ns + IDLE_MAX_NS)
+        (self.sleeping() > keep).then(|| now_ns + IDLE_MAX_NS)
     }
 
     /// Notes that the thread of `machine` ends.
@@ -112,7 +54,7 @@ impl Spares {
         machine.set_tid(0);
         // ORDERING: Relaxed; a count for the dump and the limit.
         self.running.fetch_sub(1, Ordering::Relaxed);
-        self.inner.lock().vacant.push(machine.clone());
+        self.vacate(machine.clone());
     }
 
     /// How many machines have a thread.
@@ -121,39 +63,23 @@ impl Spares {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// How many machines sleep.
-    pub(crate) fn sleeping(&self) -> usize {
-        self.inner.lock().sleeping.len()
-    }
-
     /// Calls `f` with every machine that has been made.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Machine)) {
-        let all = self.inner.lock().all.clone();
-        all.iter().for_each(|machine| f(machine));
-    }
-
-    /// A machine to start a thread for.
-    fn vacant(&self) -> Arc<Machine> {
-        let mut inner = self.inner.lock();
-        inner.vacant.pop().unwrap_or_else(|| {
-            let machine = Arc::new(Machine::new(inner.all.len() as u32));
-            inner.all.push(machine.clone());
-            machine
-        })
+        self.all().iter().for_each(|machine| f(machine));
     }
 
     /// Keeps a thread to join, and forgets those that have ended.
     fn keep_thread(&self, thread: std::thread::JoinHandle<()>) {
-        let mut inner = self.inner.lock();
-        inner.threads.push(thread);
-        if inner.threads.len().is_multiple_of(64) {
-            inner.threads.retain(|thread| !thread.is_finished());
+        let mut threads = self.threads.lock();
+        threads.push(thread);
+        if threads.len().is_multiple_of(64) {
+            threads.retain(|thread| !thread.is_finished());
         }
     }
 
     /// Takes the threads to join, at the end of the runtime.
     pub(crate) fn take_threads(&self) -> Vec<std::thread::JoinHandle<()>> {
-        std::mem::take(&mut self.inner.lock().threads)
+        std::mem::take(&mut *self.threads.lock())
     }
 }
 
@@ -168,6 +94,17 @@ impl Shared {
             Some(machine) => self.send(&machine, std::ptr::from_ref(processor) as usize),
             None => self.monitor.wake(),
         }
+    }
+
+    /// A machine has claimed a processor at its deadline, and is on no list. Where many machines are
+    /// at work, the one that has slept longest goes on with it: whoever keeps time for all by itself
+    /// has soon used its share of the CPUs up, and is late.
+    pub(super) fn pass_on(&self, processor: &Processor) -> bool {
+        let rested = self.spares.pop_rested();
+        if let Some(machine) = &rested {
+            self.send(machine, std::ptr::from_ref(processor) as usize);
+        }
+        rested.is_some()
     }
 
     /// Sends a machine that the caller has taken off the list its one message.
@@ -200,12 +137,12 @@ impl Shared {
     /// Starts a machine for `processor`; puts it back where the system has no more threads.
     #[cold]
     fn grant_to_new(&self, processor: &Processor) {
-        let machine = self.spares.vacant();
+        let machine = self.spares.vacant(Machine::new);
         self.send(&machine, std::ptr::from_ref(processor) as usize);
         if let Err(error) = self.start_machine(machine.clone()) {
             // Nobody reads the message: the machine has no thread.
             let _ = machine.parker.receive(Some(0));
-            self.spares.inner.lock().vacant.push(machine);
+            self.spares.vacate(machine);
             // NoHiddenIdle: the monitor holds the processor until here.
             processor.queue.spill_all(|line, kept| self.injectors.push(line, kept));
             self.idle.retire(processor.index, true);

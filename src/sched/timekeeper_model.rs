@@ -1,17 +1,14 @@
-//! Models of the timekeeper, and of its withdrawal from the list of spare machines, by loom; run
-//! as those of the wait word are.
+//! Models of the timekeeper, by loom; run as those of the wait word are.
 //!
 // MUTANT: timekeeper.uncover.fence KILLED-BY sched::timekeeper_model::some_sleeper_wakes_by_the_earliest_deadline
 // MUTANT: timekeeper.arm.fence KILLED-BY sched::timekeeper_model::some_sleeper_wakes_by_the_earliest_deadline
 
 use super::idle::Idle;
 use super::timekeeper::Timekeeper;
-use crate::machine::parker::Parker;
-use crate::primitive::lock::{Lock, Rank};
-use crate::primitive::model::{Shared, check};
+use crate::primitive::model::check;
 use crate::timer::{Handle, Shelf};
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
 /// A shelf, and who sleeps until its earliest deadline.
@@ -157,120 +154,5 @@ fn a_deadline_is_run_or_covered_anew() {
         let run = idle.claim().is_some();
         let covered = retirer.join().expect("no panic").is_some();
         assert!(run || covered, "nobody runs the timer of 30, and nobody wakes for it");
-    });
-}
-
-/// One processor, idle, and one machine asleep: its parker, the list it is on, and what it holds.
-struct Fixture {
-    idle: Idle,
-    parker: Parker,
-    /// The list of spare machines: our one machine is on it or not.
-    listed: Lock<bool>,
-    work: AtomicUsize,
-    processor: Shared<u32>,
-}
-
-/// The message that grants the processor.
-const GRANT: usize = 8;
-
-impl Fixture {
-    /// A machine with the processor, searching, until it retires; on whatever thread.
-    fn run(&self) {
-        let mut searching = true;
-        loop {
-            self.processor.update(|turns| *turns += 1);
-            while self.take_work() {
-                if std::mem::take(&mut searching) {
-                    let _ = self.idle.stop_searching();
-                }
-            }
-            self.idle.retire(0, std::mem::take(&mut searching));
-            if !self.has_work() || self.idle.claim().is_none() {
-                return;
-            }
-            self.idle.force_searching();
-            searching = true;
-        }
-    }
-
-    fn has_work(&self) -> bool {
-        self.work.load(Ordering::Relaxed) != 0
-    }
-
-    fn take_work(&self) -> bool {
-        let less = |work: usize| work.checked_sub(1);
-        self.work.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-    }
-
-    fn take_off(&self) -> bool {
-        std::mem::take(&mut *self.listed.lock())
-    }
-
-    /// As `Shared::inject`, `wake_one` and `grant`; a new machine runs on the waker's thread.
-    fn submit(&self) {
-        self.work.fetch_add(1, Ordering::Relaxed);
-        if !self.idle.should_wake_external() {
-            return;
-        }
-        while self.idle.start_waking() {
-            if self.idle.claim().is_some() {
-                match self.take_off() {
-                    true => self.parker.send(GRANT, || {}),
-                    false => self.run(),
-                }
-                return;
-            }
-            if !(self.idle.stop_searching() && self.idle.is_any_claimable() && self.has_work()) {
-                return;
-            }
-        }
-    }
-
-    /// As `run::sleep`, once: with a deadline, at which a timer is due.
-    fn sleep(&self) {
-        let message = self.parker.receive(Some(1));
-        if message.is_some() || !self.take_off() {
-            let message = message.or_else(|| self.parker.receive(None));
-            assert_eq!(message, Some(GRANT));
-            return self.run();
-        }
-        // The deadline: the machine is on no list, and takes the processor by itself.
-        if self.idle.claim().is_some() {
-            self.idle.force_searching();
-            return self.run();
-        }
-        *self.listed.lock() = true;
-    }
-}
-
-/// OneHolder and NoLostGrant: a deadline, and two submitters of whom one may grant.
-#[test]
-fn a_timekeeper_withdraws_or_receives_its_grant() {
-    check(|| {
-        let fixture = Arc::new(Fixture {
-            idle: Idle::new(1),
-            parker: Parker::new(),
-            listed: Lock::new(Rank(20), true),
-            work: AtomicUsize::new(0),
-            processor: Shared::new(0),
-        });
-        fixture.idle.retire(0, false);
-        let submitter = {
-            let fixture = Arc::clone(&fixture);
-            thread::spawn(move || fixture.submit())
-        };
-        let machine = {
-            let fixture = Arc::clone(&fixture);
-            thread::spawn(move || fixture.sleep())
-        };
-        submitter.join().expect("no panic");
-        machine.join().expect("no panic");
-        // The machine sleeps again: what was sent to it meanwhile is here.
-        if fixture.parker.receive(Some(1)).is_some() {
-            fixture.run();
-        }
-        assert!(!fixture.has_work(), "work is left, and nobody is awake");
-        assert_eq!(fixture.idle.searching(), 0);
-        assert!(fixture.idle.is_idle(0));
     });
 }

@@ -176,14 +176,17 @@ fn adopt() -> &'static Green {
     let header: &'static Green = unsafe { &*green.as_ptr() };
     header.kind.set(Kind::Thread);
     header.id.set(crate::processor::Processor::next_id_global());
-    let name = std::thread::current().name().map(std::sync::Arc::from);
+    // A thread that ends has no name any more: `std` panics when it is asked for it too late, as in
+    // the destructor of a thread-specific key.
+    let name = tls::at_thread_exit(abandon)
+        .then(|| std::thread::current().name().map(std::sync::Arc::from))
+        .flatten();
     // SAFETY: the header is not shared yet.
     unsafe { header.set_name(name) };
     header.set_phase(crate::green::Phase::Running);
     // Last: from here on the dump may look at it.
     header.join.reset(1);
     tls::set_current(green.as_ptr().cast());
-    tls::at_thread_exit(abandon);
     header
 }
 

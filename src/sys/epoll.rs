@@ -180,6 +180,18 @@ fn wait_coarse(epoll: &OwnedFd, events: &mut [Event]) -> io::Result<usize> {
     unsafe { call(libc::SYS_epoll_pwait, arguments) }.map(|found| found as usize)
 }
 
+/// Whether a descriptor is ready for one of the bits, or broken, right now; yes, if the kernel does
+/// not say.
+pub(crate) fn is_ready(fd: RawFd, bits: u32) -> bool {
+    let mut place = libc::pollfd { fd, events: bits as i16, revents: 0 };
+    let mut now = super::clock::timespec(0);
+    let place_at = std::ptr::from_mut(&mut place).expose_provenance();
+    let now_at = std::ptr::from_mut(&mut now).expose_provenance();
+    // SAFETY: one live place, a live timespec, no signal mask.
+    let found = unsafe { call(libc::SYS_ppoll, [place_at, 1, now_at, 0, 0, 0]) };
+    found.is_err() || place.revents != 0
+}
+
 /// Blocks the OS thread until one of the descriptors is ready for one of its bits, for at most
 /// `timeout_ns`; a signal ends the wait as well. A negative descriptor is never ready.
 pub(crate) fn poll(watched: [(RawFd, u32); 2], timeout_ns: Option<u64>) {

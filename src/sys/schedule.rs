@@ -21,8 +21,9 @@ pub(crate) fn spawn(
 /// Sets the slack the kernel may add to the running thread's timers, in nanoseconds; 1 is the
 /// least. Threads started by it inherit it.
 pub(crate) fn set_timer_slack_ns(slack_ns: u64) {
-    // SAFETY: takes a number and touches no memory. It cannot fail.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns) };
+    // All five words: libc passes on what else the registers held.
+    // SAFETY: takes numbers and touches no memory. It cannot fail.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack_ns, 0_usize, 0_usize, 0_usize) };
 }
 
 /// Hints at the time slice of thread `tid` (0: the running one) in the kernel's fair scheduler;

@@ -174,6 +174,18 @@ pub(crate) fn send_to(
     })
 }
 
+/// Whether another protocol lies on top of the TCP of a socket (`TCP_ULP`), as TLS in the kernel.
+pub(crate) fn has_upper_protocol(socket: BorrowedFd<'_>) -> bool {
+    let mut name = [0_u8; 16];
+    let mut length = name.len() as libc::socklen_t;
+    let (level, option) = (libc::SOL_TCP, libc::TCP_ULP);
+    let (place, length_at) = (name.as_mut_ptr().cast(), &raw mut length);
+    // SAFETY: a live place of that many bytes, and one for how many there are.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, place, length_at) };
+    // Without one the length is 0; kernels older than the option know of none.
+    result == 0 && length > 0
+}
+
 /// Takes one connection from the queue of a listener that is in non-blocking mode.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, socket2::SockAddr)> {
     fault::check(fault::Call::Accept)?;

@@ -8,7 +8,8 @@ pub(crate) fn id_address() -> Option<usize> {
     const PR_GET_TID_ADDRESS: c_int = 40;
     let mut address = 0_usize;
     // SAFETY: the kernel writes one word to `address`.
-    let result = unsafe { libc::prctl(PR_GET_TID_ADDRESS, &raw mut address) };
+    let result =
+        unsafe { libc::prctl(PR_GET_TID_ADDRESS, &raw mut address, 0_usize, 0_usize, 0_usize) };
     (result == 0 && address != 0).then_some(address)
 }
 
