@@ -1,4 +1,4 @@
-//! Two branches of `dealloc` on words that others may read, in two instructions each.
+//! Branches of the fast paths on words that others may read, in two instructions each.
 //!
 //! A relaxed load keeps the compiler from comparing with memory, and a relaxed load and store
 //! from using the flags of the subtraction: of the 19 instructions of `dealloc` three go that
@@ -48,8 +48,30 @@ cfg_if::cfg_if! {
             }
             false
         }
+
+        /// Takes 1 from the word at `OFFSET` bytes in `object`, which only the caller writes, or
+        /// which is never more than 0; whether it is below 0 now.
+        ///
+        /// # Safety
+        /// - There is an `AtomicU32` at that offset.
+        #[inline(always)]
+        pub(crate) unsafe fn decrement_below_zero<T, const OFFSET: usize>(object: &T) -> bool {
+            // SAFETY: writes the word, which is aligned and borrowed, as a relaxed load and a
+            // relaxed store would.
+            unsafe {
+                asm!(
+                    "sub dword ptr [{object} + {offset}], 1",
+                    "js {below}",
+                    object = in(reg) std::ptr::from_ref(object),
+                    offset = const OFFSET,
+                    below = label { return true },
+                    options(nostack),
+                );
+            }
+            false
+        }
     } else {
-        use crate::primitive::atomic::Ordering;
+        use crate::primitive::atomic::{AtomicU32, Ordering};
 
         /// Whether `word` holds `value`.
         #[inline(always)]
@@ -65,15 +87,36 @@ cfg_if::cfg_if! {
         /// - There is an `AtomicU32` at that offset.
         #[inline(always)]
         pub(crate) unsafe fn decrement_to_zero<T, const OFFSET: usize>(object: &T) -> bool {
+            // SAFETY: the caller's clause.
+            unsafe { decrement::<T, OFFSET>(object) <= 1 }
+        }
+
+        /// Takes 1 from the word at `OFFSET` bytes in `object`, which only the caller writes, or
+        /// which is never more than 0; whether it is below 0 now.
+        ///
+        /// # Safety
+        /// - There is an `AtomicU32` at that offset.
+        #[inline(always)]
+        pub(crate) unsafe fn decrement_below_zero<T, const OFFSET: usize>(object: &T) -> bool {
+            // SAFETY: the caller's clause.
+            unsafe { decrement::<T, OFFSET>(object) as i32 <= 0 }
+        }
+
+        /// Takes 1 from the word; returns what it held.
+        ///
+        /// # Safety
+        /// - There is an `AtomicU32` at that offset.
+        #[inline(always)]
+        unsafe fn decrement<T, const OFFSET: usize>(object: &T) -> u32 {
             // SAFETY: by the caller's clause inside the object.
             let word = unsafe { std::ptr::from_ref(object).byte_add(OFFSET) };
             // SAFETY: the caller's clause; the object is borrowed.
-            let word = unsafe { &*word.cast::<crate::primitive::atomic::AtomicU32>() };
-            // ORDERING: Relaxed; only the caller writes.
+            let word = unsafe { &*word.cast::<AtomicU32>() };
+            // ORDERING: Relaxed; only the caller writes, or any of these values will do.
             let value = word.load(Ordering::Relaxed);
             // ORDERING: Relaxed; others count only.
             word.store(value.wrapping_sub(1), Ordering::Relaxed);
-            value <= 1
+            value
         }
     }
 }
@@ -100,6 +143,20 @@ mod tests {
             let words = [5, value, 7].map(AtomicU32::new);
             // SAFETY: the second word is at this offset.
             assert_eq!(unsafe { decrement_to_zero::<_, 4>(&words) }, told, "{value}");
+            // ORDERING: Relaxed; one thread.
+            assert_eq!(words.each_ref().map(|word| word.load(Ordering::Relaxed)), [5, less, 7]);
+        }
+    }
+
+    #[test]
+    fn one_less_is_stored_and_less_than_none_is_told() {
+        const MAX: u32 = u32::MAX;
+        for (value, less, told) in
+            [(2, 1, false), (1, 0, false), (0, MAX, true), (MAX, MAX - 1, true)]
+        {
+            let words = [5, value, 7].map(AtomicU32::new);
+            // SAFETY: the second word is at this offset.
+            assert_eq!(unsafe { decrement_below_zero::<_, 4>(&words) }, told, "{value}");
             // ORDERING: Relaxed; one thread.
             assert_eq!(words.each_ref().map(|word| word.load(Ordering::Relaxed)), [5, less, 7]);
         }

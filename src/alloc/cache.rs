@@ -1,7 +1,7 @@
 //! The cache of a machine: for each class the span it allocates from and those it could.
 //!
 //! Only the machine's thread touches it; what others want, they write into the remote words of
-//! spans. The fast path is `Cache::allocate`: the table of eighths, the current span, one pop.
+//! spans. The fast path: the table of sizes, the current span, one pop.
 //!
 //! **Inv. Current**: the current span and all partial spans of a class are owned by this cache; a
 //! partial span is linked into the list of its class. A span without anything free is given up
@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use super::central;
-use super::class::{COUNT, Class, DIRECT_MAX, FIRST};
+use super::class::{COUNT, Class, DIRECT, DIRECT_MAX};
 use super::scavenger;
 use super::span::{Owned, Span};
 use super::thread;
@@ -52,8 +52,9 @@ const REAP_SPANS: usize = 8;
 #[repr(transparent)]
 pub(crate) struct Constant<T>(T);
 
-// SAFETY: used for statics that are never written: the empty span has no block to pop and no
-// owner, and the empty cache has nothing but empty spans, so every path ends before a write.
+// SAFETY: used for statics of which nothing is written but an atomic: the empty span has no owner
+// and no block to pop (of its counts `ready` is written, which is never more than 0), and the empty
+// cache has nothing but empty spans, so every path ends before another write.
 unsafe impl<T> Sync for Constant<T> {}
 
 static EMPTY_SPAN: Constant<Span> = Constant(Span::empty());
@@ -67,7 +68,6 @@ pub(crate) static DEAD_CACHE: Constant<Cache> = Constant(Cache::new());
 /// One class of a cache.
 #[derive(Debug)]
 struct Bin {
-    current: Cell<Owned>,
     /// The first partial span.
     partial: Cell<Option<&'static Span>>,
     /// Partial spans adopted from other caches.
@@ -82,14 +82,16 @@ struct Bin {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Cache {
-    /// The current span for each size up to [`DIRECT_MAX`], by eighths of its last byte.
-    direct: [Cell<Owned>; DIRECT_MAX / 8],
+    /// The span each class allocates from.
+    current: [Cell<Owned>; COUNT],
     bins: [Bin; COUNT],
     /// Classes whose current span is marked retired, one bit each.
     retired: Cell<u128>,
     slow_calls: Cell<u32>,
     /// For the registry, under its lock: the next free cache.
     pub(super) next_free: Cell<Option<&'static Cache>>,
+    /// The constant; here it is reached with the address of the cache and nothing else.
+    direct: [u8; DIRECT_MAX + 1],
 }
 
 /// The empty span, as the current one of a class that has none.
@@ -106,10 +108,9 @@ impl Cache {
     /// A cache without spans.
     pub(crate) const fn new() -> Self {
         Self {
-            direct: [const { Cell::new(no_span()) }; DIRECT_MAX / 8],
+            current: [const { Cell::new(no_span()) }; COUNT],
             bins: [const {
                 Bin {
-                    current: Cell::new(no_span()),
                     partial: Cell::new(None),
                     adopted: Cell::new(0),
                     returns: Cell::new(0),
@@ -119,6 +120,7 @@ impl Cache {
             retired: Cell::new(0),
             slow_calls: Cell::new(0),
             next_free: Cell::new(None),
+            direct: DIRECT,
         }
     }
 
@@ -139,22 +141,26 @@ impl Cache {
         std::ptr::eq(self, &DEAD_CACHE.0)
     }
 
-    /// A block with this [`last_byte`](super::class::last_byte), which is below [`DIRECT_MAX`],
-    /// if the current span has one ready.
+    /// A block of `size` bytes, at most [`DIRECT_MAX`], if the current span has one ready.
     #[inline(always)]
-    pub(crate) fn pop_direct(&self, last_byte: usize) -> Option<(Owned, NonNull<u8>)> {
-        debug_assert!(last_byte < DIRECT_MAX);
-        // SAFETY: `last_byte` is below DIRECT_MAX, so the index is inside the table.
-        let span = unsafe { self.direct.get_unchecked(last_byte >> 3) }.get();
-        span.pop().map(|block| (span, block))
+    pub(crate) fn pop_direct(&self, size: usize) -> Option<(Owned, NonNull<u8>)> {
+        debug_assert!(size <= DIRECT_MAX);
+        // SAFETY: `size` is at most DIRECT_MAX, so the index is inside the table.
+        let index = *unsafe { self.direct.get_unchecked(size) };
+        self.pop(Class::from_index(usize::from(index)))
     }
 
     /// A block of `class`, if the current span has one ready.
     #[inline(always)]
     pub(crate) fn pop(&self, class: Class) -> Option<(Owned, NonNull<u8>)> {
         // SAFETY: an index of a class is below COUNT.
-        let span = unsafe { self.bins.get_unchecked(class.index()) }.current.get();
+        let span = unsafe { self.current.get_unchecked(class.index()) }.get();
         span.pop().map(|block| (span, block))
+    }
+
+    /// The span a class allocates from, which may be the constant empty one.
+    pub(crate) fn current(&self, class: Class) -> Owned {
+        self.current[class.index()].get()
     }
 
     /// A block of `class` by any means; `None` when memory is out. Not on a constant cache.
@@ -168,9 +174,9 @@ impl Cache {
         if calls.is_multiple_of(scavenger::SLOW_CALLS_PER_LOOK) {
             scavenger::look();
         }
-        let bin = &self.bins[class.index()];
         loop {
-            let span = bin.current.get();
+            let span = self.current(class);
+            span.forget_tries();
             if !is_no_span(span) {
                 if !span.free_is_empty() || span.refill() {
                     return span.pop().map(|block| (span, block));
@@ -306,7 +312,7 @@ impl Cache {
     pub(crate) fn give_up_all(&self) {
         for index in 0..COUNT {
             let class = Class::from_index(index);
-            let current = self.bins[index].current.get();
+            let current = self.current[index].get();
             if !is_no_span(current) {
                 self.set_current(class, no_span());
                 Self::give_up(current, class);
@@ -351,7 +357,7 @@ impl Cache {
         while classes != 0 {
             let class = Class::from_index(classes.trailing_zeros() as usize);
             classes &= classes - 1;
-            let span = self.bins[class.index()].current.get();
+            let span = self.current(class);
             if is_no_span(span) || !span.retired().replace(false) || span.used() != 0 {
                 continue;
             }
@@ -363,12 +369,11 @@ impl Cache {
     /// The span's last block has come back: keeps the span if it is the current one and cheap
     /// to keep, else returns it.
     pub(crate) fn emptied(&self, span: Owned) {
-        span.check_emptied();
         if span.retired().get() {
             return;
         }
         let super::kind::Kind::Small(class) = span.kind() else { return };
-        let current = self.bins[class.index()].current.get();
+        let current = self.current(class);
         if std::ptr::eq(current.span(), span.span()) {
             let share = KEPT_BYTES_ALL / thread::live_caches().max(1);
             let most = share.clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
@@ -392,7 +397,7 @@ impl Cache {
         while classes != 0 {
             let index = classes.trailing_zeros() as usize;
             classes &= classes - 1;
-            let span = self.bins[index].current.get();
+            let span = self.current[index].get();
             if is_no_span(span) || !span.retired().get() || span.used() != 0 {
                 span_in_use_again(span);
                 self.retired.set(self.retired.get() & !(1 << index));
@@ -433,18 +438,7 @@ impl Cache {
     }
 
     fn set_current(&self, class: Class, span: Owned) {
-        self.bins[class.index()].current.set(span);
-        let bytes = class.block_bytes();
-        if bytes > DIRECT_MAX {
-            return;
-        }
-        let below = match class.index() {
-            FIRST => 0,
-            index => Class::from_index(index - 1).block_bytes() / 8,
-        };
-        for cell in &self.direct[below..bytes / 8] {
-            cell.set(span);
-        }
+        self.current[class.index()].set(span);
     }
 
     fn push_partial(&self, class: Class, span: Owned) {

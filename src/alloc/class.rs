@@ -21,25 +21,28 @@ pub(crate) const SMALL_MAX: usize = 32 << 10;
 /// The number of classes.
 pub(crate) const COUNT: usize = 80;
 
-/// The largest size that the cache finds by its table of eighths, without computing a class.
+/// The largest size whose class the cache finds by its table ([`DIRECT`]) …
 pub(crate) const DIRECT_MAX: usize = 2048;
+
+/// … and the largest alignment: every block has it.
+pub(crate) const DIRECT_ALIGN_MAX: usize = 8;
+
+/// The index of the class of each size up to [`DIRECT_MAX`].
+pub(crate) const DIRECT: [u8; DIRECT_MAX + 1] = {
+    let mut table = [0; DIRECT_MAX + 1];
+    let mut size = 0;
+    while size <= DIRECT_MAX {
+        table[size] = Class::of_size(if size < MIN_SIZE { MIN_SIZE } else { size }).0;
+        size += 1;
+    }
+    table
+};
 
 /// The smallest block of a class in use: free blocks of hardened builds hold two words.
 pub(crate) const MIN_BLOCK_BYTES: usize = if cfg!(feature = "alloc-hardened") { 16 } else { 8 };
 
-/// The index of the smallest class in use.
-pub(crate) const FIRST: usize = MIN_BLOCK_BYTES / 8 - 1;
-
 /// The smallest size that has a class of its own.
 const MIN_SIZE: usize = MIN_BLOCK_BYTES - 7;
-
-/// The last byte of a block of `size` bytes rounded up to a multiple of `align`, for the table of
-/// eighths: the `or` rounds up, so that Inv. Aligned serves every alignment. Below [`DIRECT_MAX`]
-/// the table has it; a size of 0 never is.
-#[inline(always)]
-pub(crate) const fn last_byte(size: usize, align: usize) -> usize {
-    size.wrapping_sub(1) | align.wrapping_sub(1)
-}
 
 /// One of the [`COUNT`] size classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,19 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_byte_names_the_class_of_size_and_alignment() {
-        for shift in 0..40 {
-            assert!(last_byte(0, 1 << shift) >= DIRECT_MAX, "no block of 0 bytes");
-            for size in 1..=DIRECT_MAX + 1 {
-                let last = last_byte(size, 1 << shift);
-                let rounded = size.next_multiple_of(1 << shift);
-                assert_eq!(last + 1, rounded, "{size}, 2^{shift}");
-                if last < DIRECT_MAX {
-                    let eighths = (last / 8 + 1) * 8;
-                    assert_eq!(Class::of(eighths, 1), Class::of(size, 1 << shift));
-                }
+    fn the_table_names_the_class_of_every_size_at_every_alignment_it_serves() {
+        for (size, index) in DIRECT.into_iter().enumerate() {
+            for align in [1, 2, 4, 8] {
+                let class = Class::of(size, align).expect("small");
+                assert_eq!(usize::from(index), class.index(), "{size}, {align}");
             }
         }
+        let is_aligned = |bytes: &u32| (*bytes as usize).is_multiple_of(DIRECT_ALIGN_MAX);
+        assert!(BLOCK_BYTES.iter().all(is_aligned));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use super::cache::{Cache, or_null};
 use super::central;
-use super::class::{Class, DIRECT_MAX, last_byte};
+use super::class::{Class, DIRECT_ALIGN_MAX, DIRECT_MAX};
 use super::kind::Kind;
 use super::large::{self, Contents};
 use super::remote::Freed;
@@ -90,10 +90,12 @@ pub(crate) struct Core;
 unsafe impl GlobalAlloc for Core {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() > DIRECT_ALIGN_MAX {
+            return allocate_aligned(layout.size(), layout.align());
+        }
         let cache = thread::cache();
-        let last_byte = last_byte(layout.size(), layout.align());
-        if last_byte < DIRECT_MAX
-            && let Some((_, block)) = cache.pop_direct(last_byte)
+        if layout.size() <= DIRECT_MAX
+            && let Some((_, block)) = cache.pop_direct(layout.size())
         {
             return block.as_ptr();
         }
@@ -113,7 +115,7 @@ unsafe impl GlobalAlloc for Core {
             // SAFETY: the block is the caller's to free, and its span is this one: only the first
             // granule of a span ever has an owner.
             if unsafe { span.push_local(block) } {
-                emptied(span);
+                look(span);
             }
         } else {
             // SAFETY: the caller's contract.
@@ -148,10 +150,19 @@ extern "C" fn allocate_general(size: usize, align: usize) -> *mut u8 {
     }
 }
 
+/// [`allocate_general`] under another name: two branches to the same place would be made one, with
+/// two instructions more.
+#[cold]
+#[inline(never)]
+extern "C" fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    allocate_general(size, align)
+}
+
 /// A block of `class` when the current span has none, or the thread has no cache.
 #[cold]
 #[inline(never)]
 fn pop_slow(cache: &'static Cache, class: Class) -> Option<(Owned, NonNull<u8>)> {
+    cache.current(class).forget_tries();
     if cache.is_live() {
         return cache.pop_slow(class);
     }
@@ -178,12 +189,11 @@ extern "C" fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     block.as_ptr()
 }
 
-/// The running thread's span has become empty by a free.
+/// The running thread's span may have become empty by a free.
 #[cold]
 #[inline(never)]
-extern "C" fn emptied(span: Owned) {
-    span.check_emptied();
-    if !span.retired().get() {
+extern "C" fn look(span: Owned) {
+    if span.is_emptied() && !span.retired().get() {
         thread::cache().emptied(span);
     }
 }
@@ -214,7 +224,7 @@ unsafe extern "C" fn free_slow(block: NonNull<u8>) {
                 let span = unsafe { Owned::assume(span) };
                 // SAFETY: the block is the caller's to free, and its span is this one.
                 if unsafe { span.push_local(block) } {
-                    cache.emptied(span);
+                    look(span);
                 }
             } else {
                 // SAFETY: the caller's clauses; a small span's first granule.
@@ -278,8 +288,10 @@ unsafe fn free_remote(
     }
     // SAFETY: the block is one of this span and is out. It is not the only one: a full span has
     // at least eight blocks out (Inv. FullIsFull), a listed one was claimed with two or more.
-    let is_empty = unsafe { span.push_local(block) };
-    debug_assert!(!is_empty);
+    if unsafe { span.push_local(block) } {
+        let is_empty = span.is_emptied();
+        debug_assert!(!is_empty);
+    }
     if !(cache.is_live() && cache.adopt(span, class)) {
         central::list(span, class);
     }

@@ -4,8 +4,13 @@
 //!
 //! | word | holds | because |
 //! |---|---|---|
-//! | 0 | the *link*: `swap_bytes(next ^ key)`, `key` random for each span | a stray write gives an address that is nowhere: changing the lowest byte changes the highest of the address |
-//! | 1 | the *mark*: `address ^ key` | says that this is a free block: a list that was led astray ends at a word that is no mark |
+//! | 0 | the *link*: the mark of the next free block, 0 at the end | a stray write gives an address that is nowhere |
+//! | 1 | the *mark*: `address * key`, `key` odd and random for each span | says that this is a free block: a list that was led astray ends at a word that is no mark |
+//!
+//! The heads of the lists are links, too. So what `free` computes is the mark, which it compares,
+//! writes, and makes the head; and `alloc` decodes the head by the key's inverse modulo 2^64 and
+//! compares that head with the mark. A product and not an exclusive or, at the same price: where a
+//! byte of a link is changed, the address changes in all that is above it.
 //!
 //! 1. *Freeing* a block that has its mark is a double free, and aborts. The block's user writes
 //!    over the word or it is zero from `take`, so an accident needs 64 bits to agree.
@@ -18,8 +23,8 @@
 //!    again before so many others were freed into the span, unless nothing else is left in it.
 //!
 //! Blocks are at least 16 bytes. The checks cost one comparison of a word that lies on the line of
-//! the link. They are no proof against somebody who can *read* free blocks: one link with a known
-//! successor is the key.
+//! the link. They are no proof against somebody who can *read* free blocks: the mark of a
+//! block at a known address is the key.
 //!
 //! Rejected: signing each link with the address of its predecessor (snmalloc): a multiplication in
 //! both fast paths. A shuffle of each cut: the bench's cell `batch` took 2.0 times the instructions
@@ -83,15 +88,41 @@ fn draw() -> u64 {
 
 /// What the links of a span are encoded with.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Key(usize);
+pub(crate) struct Key {
+    factor: usize,
+    /// Modulo 2^64.
+    inverse: usize,
+}
 
 impl Key {
     /// The key of a span that never has blocks; for constants.
-    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self { factor: 0, inverse: 0 };
 
     /// A random key.
     pub(crate) fn new() -> Self {
-        Self(draw() as usize)
+        let factor = draw() as usize | 1;
+        // Newton's iteration: right in three bits at first, and in twice as many each time.
+        let mut inverse = factor;
+        for _ in 0..5 {
+            let error = 2usize.wrapping_sub(factor.wrapping_mul(inverse));
+            inverse = inverse.wrapping_mul(error);
+        }
+        Self { factor, inverse }
+    }
+}
+
+/// A list: the mark of its first block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Link(usize);
+
+impl Link {
+    /// That of a list without blocks.
+    pub(crate) const END: Self = Self(0);
+
+    /// Whether there is no block.
+    pub(crate) fn is_end(self) -> bool {
+        self == Self::END
     }
 }
 
@@ -99,56 +130,61 @@ impl Key {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Block {
-    link: Cell<usize>,
-    mark: Cell<usize>,
+    link: Cell<Link>,
+    mark: Cell<Link>,
 }
 
 impl Block {
+    /// The link to a block, which is its mark.
     #[inline(always)]
-    fn mark_of(block: NonNull<Self>, key: Key) -> usize {
-        block.addr().get() ^ key.0
+    pub(crate) fn link(block: NonNull<Self>, key: Key) -> Link {
+        Link(block.addr().get().wrapping_mul(key.factor))
     }
 
-    /// Makes a block a free one that `next` follows.
+    /// Makes a block a free one that `rest` follows; returns the list of them.
     ///
     /// # Safety
     /// - `block` is a free block of the span of `key` that only the caller knows.
     #[inline(always)]
-    pub(crate) unsafe fn set_free(block: NonNull<Self>, key: Key, next: *mut Self) {
-        let mark = Self::mark_of(block, key);
+    pub(crate) unsafe fn set_free(block: NonNull<Self>, key: Key, rest: Link) -> Link {
+        let mark = Self::link(block, key);
         // SAFETY: the caller's clause; blocks are aligned to 8 and hold at least two words.
         let block = unsafe { block.as_ref() };
-        block.link.set((next.addr() ^ key.0).swap_bytes());
+        block.link.set(rest);
         block.mark.set(mark);
+        mark
     }
 
-    /// The block that follows; aborts if the block has lost its mark.
+    /// The first block of a list, and the rest of it; aborts if the block has lost its mark.
     ///
     /// # Safety
-    /// - `block` was made free with `key` and is on a list that only the caller knows.
+    /// - The list has a block, its blocks were made free with `key`, and only the caller knows it.
     #[inline(always)]
-    pub(crate) unsafe fn next(block: NonNull<Self>, key: Key) -> *mut Self {
-        let mark = Self::mark_of(block, key);
+    pub(crate) unsafe fn split(list: Link, key: Key) -> (NonNull<Self>, Link) {
+        let address = list.0.wrapping_mul(key.inverse);
+        // Blocks are memory that user code is given by address: their provenance is exposed.
+        let block = std::ptr::with_exposed_provenance_mut(address);
+        // SAFETY: no block is at address 0, and its product with an odd number is not 0 either.
+        let block = unsafe { NonNull::<Self>::new_unchecked(block) };
         // SAFETY: the caller's clause.
         let this = unsafe { block.as_ref() };
-        if this.mark.get() != mark {
+        if this.mark.get() != list {
             abort_written(block);
         }
-        // Blocks are memory that user code is given by address: their provenance is exposed.
-        std::ptr::with_exposed_provenance_mut(this.link.get().swap_bytes() ^ key.0)
+        (block, this.link.get())
     }
 
-    /// The block that follows, of one that is taken off its list to be handed out.
+    /// [`Block::split`] of a list whose first block is handed out.
     ///
     /// # Safety
-    /// - As [`Block::next`].
+    /// - As [`Block::split`].
     #[inline(always)]
-    pub(crate) unsafe fn take(block: NonNull<Self>, key: Key) -> *mut Self {
+    pub(crate) unsafe fn take(list: Link, key: Key) -> (NonNull<Self>, Link) {
         // SAFETY: the caller's clause.
-        let next = unsafe { Self::next(block, key) };
+        let (block, rest) = unsafe { Self::split(list, key) };
         // SAFETY: the caller's clause.
         unsafe { Self::unset_free(block) };
-        next
+        (block, rest)
     }
 
     /// Aborts if the block, which somebody frees, is free already as far as it shows.
@@ -157,7 +193,7 @@ impl Block {
     /// - `block` is a block of the span of `key`.
     #[inline(always)]
     pub(crate) unsafe fn check_out(block: NonNull<Self>, key: Key) {
-        let mark = Self::mark_of(block, key);
+        let mark = Self::link(block, key);
         // SAFETY: the caller's clause. Its user has no reference left: it frees the block.
         let word = unsafe { block.as_ref() }.mark.as_ptr();
         // Volatile: the user may have left the word uninitialised, and any value but one will do.
@@ -174,7 +210,7 @@ impl Block {
     #[inline(always)]
     pub(crate) unsafe fn unset_free(block: NonNull<Self>) {
         // SAFETY: the caller's clause.
-        unsafe { block.as_ref() }.mark.set(0);
+        unsafe { block.as_ref() }.mark.set(Link::END);
     }
 }
 
@@ -204,28 +240,28 @@ const STRIDES: [u16; 32] = [
 
 const _: () = assert!(CUT_BYTES as usize / MIN_BLOCK_BYTES < STRIDES[0] as usize);
 
-/// The positions of the blocks of a cut: from a random one on by a random stride, modulo their
-/// number. For 256 blocks that is one of 8,192 orders.
+/// The places of the blocks of a cut, in bytes from its start: from a random one on by a random
+/// stride, modulo their number. For 256 blocks that is one of 8,192 orders.
 #[derive(Debug)]
 pub(crate) struct Order {
     at: usize,
     stride: usize,
-    count: usize,
+    end: usize,
 }
 
 impl Order {
-    /// The order of a cut of `count` blocks.
-    pub(crate) fn new(count: usize) -> Self {
+    /// The order of a cut of `count` blocks of `bytes` each.
+    pub(crate) fn new(count: usize, bytes: usize) -> Self {
         let random = draw() as usize;
         let stride = usize::from(STRIDES[random % STRIDES.len()]) % count;
-        Self { at: (random >> 8) % count, stride, count }
+        Self { at: (random >> 8) % count * bytes, stride: stride * bytes, end: count * bytes }
     }
 
-    /// The next position; as many as there are blocks.
+    /// The next place; as many as there are blocks.
     #[inline(always)]
-    pub(crate) fn next_position(&mut self) -> usize {
+    pub(crate) fn next_place(&mut self) -> usize {
         let next = self.at + self.stride;
-        self.at = if next >= self.count { next - self.count } else { next };
+        self.at = if next >= self.end { next - self.end } else { next };
         self.at
     }
 }
@@ -240,15 +276,15 @@ mod tests {
         for count in [1, 2, 8, 9, 63, 210, CUT_BYTES as usize / MIN_BLOCK_BYTES] {
             let orders: Vec<Vec<_>> = (0..50)
                 .map(|_| {
-                    let mut order = Order::new(count);
-                    (0..count).map(|_| order.next_position()).collect()
+                    let mut order = Order::new(count, 48);
+                    (0..count).map(|_| order.next_place()).collect()
                 })
                 .collect();
             let others = orders.iter().filter(|order| **order != orders[0]).count();
             assert!(count < 8 || others > 30, "{others} of 50 orders of {count} differ");
             for mut order in orders {
                 order.sort_unstable();
-                assert!(order.into_iter().eq(0..count));
+                assert!(order.into_iter().eq((0..count).map(|block| block * 48)));
             }
         }
     }
@@ -256,23 +292,26 @@ mod tests {
     #[test]
     fn a_link_is_decoded_with_its_key_and_a_changed_byte_leads_nowhere_near() {
         start();
-        let key = Key::new();
-        let mut words = [0u64; 4];
-        let first = words.as_mut_ptr();
-        let block = NonNull::new(first.cast::<Block>()).expect("a place");
-        let next = first.wrapping_add(2).cast::<Block>();
-        // SAFETY: `words` is the test's own memory, of two blocks.
-        unsafe { Block::set_free(block, key, next) };
-        // SAFETY: as above.
-        let link = unsafe { first.read() };
-        assert_ne!(link, next.addr() as u64);
-        // SAFETY: as above.
-        assert_eq!(unsafe { Block::next(block, key) }, next);
-        // An overrun by one byte: what comes out is not even in the same half of the space.
-        // SAFETY: as above.
-        unsafe { first.write(link ^ 0x55) };
-        // SAFETY: as above.
-        let astray = unsafe { Block::next(block, key) };
-        assert_eq!((astray.addr() ^ next.addr()) as u64, 0x55 << 56);
+        for _ in 0..1000 {
+            let key = Key::new();
+            let mut words = [0u64; 4];
+            let first = NonNull::from(&mut words).cast::<Block>();
+            // SAFETY: `words` is the test's own memory, of two blocks.
+            let second = unsafe { first.add(1) };
+            // SAFETY: as above.
+            let rest = unsafe { Block::set_free(second, key, Link::END) };
+            // SAFETY: as above.
+            let list = unsafe { Block::set_free(first, key, rest) };
+            assert_ne!(list.0, first.addr().get());
+            // SAFETY: as above.
+            assert_eq!(unsafe { Block::split(list, key) }, (first, rest));
+            // SAFETY: as above.
+            assert_eq!(unsafe { Block::take(rest, key) }, (second, Link::END));
+            for byte in 0..8 {
+                let astray = (rest.0 ^ 0x55 << (8 * byte)).wrapping_mul(key.inverse);
+                let distance = astray.wrapping_sub(second.addr().get()) as isize;
+                assert!(distance.unsigned_abs() > 64 << 20, "{distance:#x}");
+            }
+        }
     }
 }

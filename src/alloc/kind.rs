@@ -1,4 +1,6 @@
-//! What a granule is used for: one word of its header.
+//! What a granule is used for: one word of its header; and how a header is told from other memory.
+
+use std::cell::Cell;
 
 use super::class::Class;
 
@@ -43,5 +45,30 @@ impl Kind {
             Self::Huge => (4, 0),
         };
         tag | (value as u32) << KIND_BITS
+    }
+}
+
+/// A word that holds the address of its header, scrambled, once that is in use.
+#[derive(Debug)]
+pub(crate) struct Seal(Cell<usize>);
+
+impl Seal {
+    /// That of a header which is not in use yet.
+    pub(super) const fn none() -> Self {
+        Self(Cell::new(0))
+    }
+
+    const fn scrambled(header: usize) -> usize {
+        header.rotate_left(17) ^ 0x6774_6872_6561_6421
+    }
+
+    /// Marks the header at this address as one.
+    pub(super) fn put(&self, header: usize) {
+        self.0.set(Self::scrambled(header));
+    }
+
+    /// Whether it was put at this address.
+    pub(super) fn is_of(&self, header: usize) -> bool {
+        self.0.get() == Self::scrambled(header)
     }
 }

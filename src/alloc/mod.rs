@@ -11,7 +11,7 @@
 //! | `class` | sizes to classes, constant tables |
 //! | `geometry` | pages, granules, windows, where a header lies |
 //! | `page_heap` | runs of pages, bitmaps with summaries, the scavenger's hand |
-//! | `span`, `kind`, `remote` | the header of a span, its free lists; frees by others |
+//! | `span`, `kind`, `counts`, `remote` | the header of a span, its free lists; frees by others |
 //! | `central`, `lists` | abandoned spans with free blocks |
 //! | `cache`, `thread`, `once` | the machine's cache; its life, fork |
 //! | `debug`, `hardened` | the features `alloc-debug` and `alloc-hardened`; `block` is their seam |
@@ -35,6 +35,7 @@ cfg_if::cfg_if! {
         mod branch;
         mod cache;
         mod central;
+        mod counts;
         mod global;
         mod kind;
         mod large;

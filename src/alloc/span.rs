@@ -5,13 +5,14 @@
 //! everything that others may read is an atomic.
 
 use std::cell::Cell;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 
-use super::block::{Block, Key, Order, cut_count, quarantine};
+use super::block::{Block, Key, Link, Order, cut_count, quarantine};
 use super::branch;
 use super::class::Class;
+use super::counts::Counts;
 use super::geometry::{GRANULE, HEADER, granule_address, header_address};
-use super::kind::Kind;
+use super::kind::{Kind, Seal};
 use super::remote::{Drained, RemoteFrees, Slot};
 use crate::primitive::abort::rt_abort;
 use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -22,15 +23,12 @@ use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering};
 pub(crate) struct Span {
     /// The address of the cache that owns the span, 0 if none does.
     owner: AtomicUsize,
-    free: Cell<*mut Block>,
-    local_free: Cell<*mut Block>,
+    free: Cell<Link>,
+    local_free: Cell<Link>,
     /// Blocks out, those in the remote list included.
-    used: AtomicU32,
+    counts: Counts,
     /// Blocks cut so far; `capacity` when the span is cut up.
     fresh: Cell<u32>,
-    capacity: Cell<u32>,
-    block_bytes: Cell<u32>,
-    next: Cell<Option<&'static Span>>,
     /// Written before the first block is handed out, read by whoever holds a block.
     shape: AtomicU32,
     /// All blocks of `free` but for their first words are zeros.
@@ -43,14 +41,17 @@ pub(crate) struct Span {
     adopted: Cell<bool>,
     /// For the links in free blocks.
     key: Cell<Key>,
-    _line: [u8; 8 - size_of::<Key>()],
+    _line: [u8; 16 - size_of::<Key>()],
     /// On a line of its own: others write it, and only slow paths use what follows.
     remote: RemoteFrees,
     prev: Cell<Option<&'static Span>>,
+    next: Cell<Option<&'static Span>>,
+    capacity: Cell<u32>,
+    block_bytes: Cell<u32>,
     /// The cache that owned the span when it was last given up as full.
     origin: Cell<usize>,
-    /// [`Span::seal`]: tells a header from other memory.
-    seal: Cell<usize>,
+    /// Tells a header from other memory.
+    seal: Seal,
     /// For a mapping of its own: bytes mapped from the start of its window on.
     mapped_bytes: Cell<usize>,
 }
@@ -63,36 +64,31 @@ impl Span {
     pub(crate) const fn empty() -> Self {
         Self {
             owner: AtomicUsize::new(0),
-            free: Cell::new(null_mut()),
-            local_free: Cell::new(null_mut()),
-            used: AtomicU32::new(0),
+            free: Cell::new(Link::END),
+            local_free: Cell::new(Link::END),
+            counts: Counts::new(),
             fresh: Cell::new(0),
-            capacity: Cell::new(0),
-            block_bytes: Cell::new(0),
-            next: Cell::new(None),
             shape: AtomicU32::new(0),
             free_is_zero: Cell::new(false),
             fresh_is_zero: Cell::new(false),
             retired: Cell::new(false),
             adopted: Cell::new(false),
             key: Cell::new(Key::NONE),
-            _line: [0; 8 - size_of::<Key>()],
+            _line: [0; 16 - size_of::<Key>()],
             remote: RemoteFrees::nobody(),
             prev: Cell::new(None),
+            next: Cell::new(None),
+            capacity: Cell::new(0),
+            block_bytes: Cell::new(0),
             origin: Cell::new(0),
-            seal: Cell::new(0),
+            seal: Seal::none(),
             mapped_bytes: Cell::new(0),
         }
     }
 
-    /// What `seal` holds in a header in use: its address, scrambled.
-    fn sealed(&self) -> usize {
-        (std::ptr::from_ref(self) as usize).rotate_left(17) ^ 0x6774_6872_6561_6421
-    }
-
     /// Whether this is a header that was in use at some time, not some other memory.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.seal.get() == self.sealed()
+        self.seal.is_of(std::ptr::from_ref(self) as usize)
     }
 
     /// The header of the granule that holds `address`.
@@ -132,7 +128,7 @@ impl Span {
 
     /// Says what the granule is used for; by whoever holds the run.
     pub(crate) fn set_kind(&self, kind: Kind) {
-        self.seal.set(self.sealed());
+        self.seal.put(std::ptr::from_ref(self) as usize);
         // ORDERING: Relaxed; published by handing out the first block.
         self.shape.store(kind.to_word(), Ordering::Relaxed);
     }
@@ -150,11 +146,9 @@ impl Span {
         unsafe { Self::of(self.address() - granules * GRANULE) }
     }
 
-    /// Blocks out: exact for the owner, a moment of the past for others.
-    #[inline(always)]
+    /// Blocks out: exact for the owner, any number at all for others.
     pub(crate) fn used(&self) -> u32 {
-        // ORDERING: Relaxed; only the owner writes, others count.
-        self.used.load(Ordering::Relaxed)
+        self.counts.used()
     }
 
     /// Bytes of a block.
@@ -194,8 +188,11 @@ impl Span {
         Slot::from_offset(block - self.address())
     }
 
-    fn block_at(&self, slot: Slot) -> *mut Block {
-        (self.address() + slot.offset()) as *mut Block
+    /// The list of a slot's block and those it is linked to.
+    fn list_of(&self, slot: Option<Slot>) -> Link {
+        let Some(slot) = slot else { return Link::END };
+        let block = (self.address() + slot.offset()) as *mut Block;
+        NonNull::new(block).map_or(Link::END, |block| Block::link(block, self.key.get()))
     }
 
     /// Writes into `block`, which is free and in the caller's hand, that the one at `next` follows.
@@ -203,9 +200,8 @@ impl Span {
     /// # Safety
     /// - `block` is a free block of this span that only the caller knows.
     pub(crate) unsafe fn link(&self, block: NonNull<u8>, next: Option<Slot>) {
-        let next = next.map_or(null_mut(), |slot| self.block_at(slot));
         // SAFETY: the caller's clause.
-        unsafe { Block::set_free(block.cast(), self.key.get(), next) };
+        unsafe { Block::set_free(block.cast(), self.key.get(), self.list_of(next)) };
     }
 
     /// Takes back what [`Span::link`] has written into a block that came on no list.
@@ -260,10 +256,9 @@ impl Owned {
 
     /// Makes a new span of `class` out of the run at its granule.
     pub(crate) fn create(self, class: Class, zero: bool) {
-        // ORDERING: Relaxed; only the creator knows the span.
-        self.0.used.store(0, Ordering::Relaxed);
-        self.0.free.set(null_mut());
-        self.0.local_free.set(null_mut());
+        self.0.counts.set(0, 0);
+        self.0.free.set(Link::END);
+        self.0.local_free.set(Link::END);
         self.0.fresh.set(0);
         self.0.capacity.set(class.span_blocks() as u32);
         self.0.block_bytes.set(class.block_bytes() as u32);
@@ -288,15 +283,24 @@ impl Owned {
     /// Takes a block off `free`.
     #[inline(always)]
     pub(crate) fn pop(self) -> Option<NonNull<u8>> {
-        let block = NonNull::new(self.0.free.get())?;
-        // SAFETY: blocks on `free` are free blocks of the span, the owner's alone (Inv. Owner).
-        let next = unsafe { Block::take(block, self.0.key.get()) };
-        self.0.free.set(next);
-        self.add_used(1);
+        const READY: usize = std::mem::offset_of!(Span, counts) + Counts::READY;
+        // SAFETY: `ready` is there, and only the owner writes it (Inv. Owner), or it is that of
+        // the empty span, which is never more than 0.
+        if unsafe { branch::decrement_below_zero::<_, READY>(self.0) } {
+            return None;
+        }
+        // SAFETY: `free` holds as many blocks as are ready, the owner's alone (Inv. Owner).
+        let (block, rest) = unsafe { Block::take(self.0.free.get(), self.0.key.get()) };
+        self.0.free.set(rest);
         Some(block.cast())
     }
 
-    /// Frees a block by the owner; returns whether the span is empty now, or was already.
+    /// After a [`Owned::pop`] that found nothing; also of `Span::empty()`.
+    pub(crate) fn forget_tries(self) {
+        self.0.counts.forget_tries();
+    }
+
+    /// Frees a block by the owner; returns whether to look ([`Owned::is_emptied`]).
     ///
     /// # Safety
     /// - `block` is a block of this span, handed out and not freed since.
@@ -305,62 +309,49 @@ impl Owned {
     pub(crate) unsafe fn push_local(self, block: NonNull<u8>) -> bool {
         // SAFETY: the caller's clause.
         unsafe { self.0.check_out(block) };
-        let block = block.cast::<Block>();
+        let rest = self.0.local_free.get();
         // SAFETY: the caller's clause.
-        unsafe { Block::set_free(block, self.0.key.get(), self.0.local_free.get()) };
-        self.0.local_free.set(block.as_ptr());
-        const USED: usize = std::mem::offset_of!(Span, used);
-        // SAFETY: `used` is there, and only the owner writes it (Inv. Owner).
-        unsafe { branch::decrement_to_zero::<_, USED>(self.0) }
+        let list = unsafe { Block::set_free(block.cast(), self.0.key.get(), rest) };
+        self.0.local_free.set(list);
+        const DUE: usize = std::mem::offset_of!(Span, counts) + Counts::DUE;
+        // SAFETY: `due` is there, and only the owner writes it (Inv. Owner).
+        unsafe { branch::decrement_to_zero::<_, DUE>(self.0) }
     }
 
-    /// After [`Owned::push_local`] has said that the span is empty: aborts if it was already.
-    pub(crate) fn check_emptied(self) {
-        if self.0.used() != 0 {
-            rt_abort!("alloc: double free: the span at {:#x} had no block out", self.0.address());
-        }
-    }
-
-    /// Adds to `used`, modulo 2^32: one instruction.
-    #[inline(always)]
-    fn add_used(self, blocks: u32) {
-        // ORDERING: Relaxed; only the owner writes (Inv. Owner).
-        let used = self.0.used.load(Ordering::Relaxed).wrapping_add(blocks);
-        // ORDERING: Relaxed; statistics may read it at any time.
-        self.0.used.store(used, Ordering::Relaxed);
+    /// After [`Owned::push_local`] has said "look": whether no block is out. Aborts if the span
+    /// was empty before that.
+    pub(crate) fn is_emptied(self) -> bool {
+        let used = self.check_used();
+        self.0.counts.look(used);
+        used == 0
     }
 
     /// Whether `free` has no block.
     pub(crate) fn free_is_empty(self) -> bool {
-        self.0.free.get().is_null()
+        self.0.free.get().is_end()
     }
 
     /// Whether [`Owned::refill`] would find a block, or needs not.
     pub(crate) fn has_blocks(self) -> bool {
-        !self.0.free.get().is_null()
+        !self.free_is_empty()
             || self.0.remote.has_blocks()
-            || match self.newest() {
-                None => !self.0.local_free.get().is_null(),
-                Some(last) => self.behind(last).is_some(),
+            || match quarantine(self.0.capacity.get()) {
+                0 => !self.0.local_free.get().is_end(),
+                waiting => self.0.fresh.get().saturating_sub(self.0.used()) > waiting,
             }
     }
 
     /// Puts blocks into the empty `free`: those freed locally (hardened: but for the newest), else
     /// those freed by others. `false`: there are none.
     pub(crate) fn refill(self) -> bool {
-        debug_assert!(self.0.free.get().is_null());
-        self.check_used();
-        let local = match self.newest() {
-            None => self.0.local_free.replace(null_mut()),
-            Some(last) => self.behind(last).map_or(null_mut(), |rest| {
-                // SAFETY: a block of `local_free`, the owner's alone.
-                unsafe { Block::set_free(last, self.0.key.get(), null_mut()) };
-                rest.as_ptr()
-            }),
-        };
-        if !local.is_null() {
-            self.0.free.set(local);
-            self.0.free_is_zero.set(false);
+        debug_assert!(self.free_is_empty());
+        let used = self.check_used();
+        // What was cut, and is neither out nor in `free`, is in `local_free`.
+        let freed = self.0.fresh.get() - used;
+        let waiting = quarantine(self.0.capacity.get());
+        if freed > waiting {
+            let list = self.take_behind(waiting);
+            self.make_ready(list, used, freed - waiting);
             return true;
         }
         if self.0.remote.has_blocks() {
@@ -370,62 +361,75 @@ impl Owned {
         false
     }
 
-    /// The last of the newest blocks in `local_free`, which are in quarantine; `None` if this
-    /// build has none.
-    fn newest(self) -> Option<NonNull<Block>> {
-        let mut last = NonNull::new(self.0.local_free.get())?;
-        let count = quarantine(self.0.capacity.get());
-        for _ in 1..count {
-            let Some(next) = self.behind(last) else { break };
-            last = next;
-        }
-        (count > 0).then_some(last)
+    /// Makes the list of `count` blocks that were in use before the ones to pop; `used` are out.
+    fn make_ready(self, list: Link, used: u32, count: u32) {
+        self.0.free.set(list);
+        self.0.free_is_zero.set(false);
+        self.0.counts.set(used, count);
     }
 
-    /// The block behind one of `local_free`.
-    fn behind(self, block: NonNull<Block>) -> Option<NonNull<Block>> {
+    /// Takes all blocks of `local_free` but the first `count`, of which there are more.
+    fn take_behind(self, count: u32) -> Link {
+        let (mut last, mut rest) = (None, self.0.local_free.get());
+        for _ in 0..count {
+            let (block, behind) = self.split(rest);
+            (last, rest) = (Some(block), behind);
+        }
+        match last {
+            None => self.0.local_free.set(Link::END),
+            // SAFETY: a block of `local_free`, the owner's alone.
+            Some(last) => _ = unsafe { Block::set_free(last, self.0.key.get(), Link::END) },
+        }
+        rest
+    }
+
+    /// The first block of a list of this span's, and the rest.
+    fn split(self, list: Link) -> (NonNull<Block>, Link) {
         // SAFETY: blocks on the list are free blocks of the span, the owner's alone.
-        NonNull::new(unsafe { Block::next(block, self.0.key.get()) })
+        unsafe { Block::split(list, self.0.key.get()) }
     }
 
     /// Puts the blocks in quarantine into the empty `free`, when there are no others. `false`:
     /// there are none either.
     pub(crate) fn end_quarantine(self) -> bool {
-        let local = self.0.local_free.replace(null_mut());
-        self.0.free.set(local);
-        self.0.free_is_zero.set(false);
-        !local.is_null()
+        let list = self.0.local_free.replace(Link::END);
+        let used = self.check_used();
+        self.make_ready(list, used, self.0.fresh.get() - used);
+        !list.is_end()
     }
 
     /// Aborts if fewer blocks are out than none: a cheap look at the sanity of the counts.
-    fn check_used(self) {
-        if self.0.used() > self.0.fresh.get() {
+    fn check_used(self) -> u32 {
+        let used = self.0.used();
+        if used > self.0.fresh.get() {
             rt_abort!(
-                "alloc: double free: more blocks of the span at {:#x} came back than went out",
+                "alloc: double free: span {:#x} got more back than went out",
                 self.0.address()
             );
         }
+        used
     }
 
     /// Moves the remote blocks to `free` if that is empty, else counts them in by hand.
     pub(crate) fn drain(self) {
         let Drained { head, count } = self.0.remote.drain();
-        let Some(head) = head else { return };
-        let Some(head) = NonNull::new(self.0.block_at(head)) else { return };
-        self.add_used(count.wrapping_neg());
-        self.check_used();
-        if self.0.free.get().is_null() {
-            self.0.free.set(head.as_ptr());
-            self.0.free_is_zero.set(false);
+        let list = self.0.list_of(head);
+        if list.is_end() {
             return;
         }
-        let mut last = head;
-        while let Some(next) = self.behind(last) {
-            last = next;
+        let (used, ready) = (self.0.used().wrapping_sub(count), self.0.counts.ready());
+        self.0.counts.set(used, ready);
+        self.check_used();
+        if ready == 0 {
+            return self.make_ready(list, used, count);
+        }
+        let (mut last, mut rest) = self.split(list);
+        while !rest.is_end() {
+            (last, rest) = self.split(rest);
         }
         // SAFETY: drained blocks are free blocks of the span, the owner's alone.
         unsafe { Block::set_free(last, self.0.key.get(), self.0.local_free.get()) };
-        self.0.local_free.set(head.as_ptr());
+        self.0.local_free.set(list);
     }
 
     /// Cuts the next few blocks; `false` if the span is cut up.
@@ -436,17 +440,15 @@ impl Owned {
             return false;
         }
         let start = self.0.address() + first as usize * bytes as usize;
-        let (key, mut order) = (self.0.key.get(), Order::new(count as usize));
-        let mut next = null_mut();
+        let (key, mut order) = (self.0.key.get(), Order::new(count as usize, bytes as usize));
+        let mut list = Link::END;
         for _ in 0..count {
-            let block = (start + order.next_position() * bytes as usize) as *mut Block;
             // SAFETY: a block of the span is not at address 0.
-            let place = unsafe { NonNull::new_unchecked(block) };
+            let block = unsafe { NonNull::new_unchecked((start + order.next_place()) as *mut _) };
             // SAFETY: inside the span's run, not cut before, so known to nobody.
-            unsafe { Block::set_free(place, key, next) };
-            next = block;
+            list = unsafe { Block::set_free(block, key, list) };
         }
-        self.0.free.set(next);
+        self.make_ready(list, self.0.used(), count);
         self.0.fresh.set(first + count);
         self.0.free_is_zero.set(self.0.fresh_is_zero.get());
         true
@@ -460,8 +462,8 @@ impl Owned {
 
     /// Whether there is certainly nothing free: no list, nothing to cut; others' frees aside.
     pub(crate) fn is_exhausted(self) -> bool {
-        self.0.free.get().is_null()
-            && self.0.local_free.get().is_null()
+        self.free_is_empty()
+            && self.0.local_free.get().is_end()
             && self.0.fresh.get() == self.0.capacity.get()
     }
 

@@ -94,8 +94,10 @@ fn count_window(stats: &mut Stats, window: usize) {
                 let row = &mut stats.classes[class.index()];
                 row.spans += 1;
                 row.capacity_blocks += class.span_blocks();
-                row.live_blocks += span.used() as usize;
-                stats.live_bytes += span.used() as usize * class.block_bytes();
+                // Its owner may be anywhere in a step.
+                let live = (span.used() as usize).min(class.span_blocks());
+                row.live_blocks += live;
+                stats.live_bytes += live * class.block_bytes();
             }
             Kind::Large(pages) => {
                 stats.large.0 += 1;
