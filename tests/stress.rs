@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Random, Watchdog, runtime};
+use common::{Random, Watchdog, runtime, stress_asked};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,8 +15,7 @@ const PROCESSORS: [usize; 4] = [1, 2, 4, 8];
 
 /// How much work: more in a release build, more if asked.
 fn scale() -> u64 {
-    let asked = std::env::var("GTHREAD_STRESS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(1) * if cfg!(debug_assertions) { 1 } else { 10 }
+    stress_asked() * if cfg!(debug_assertions) { 1 } else { 10 }
 }
 
 fn watch(name: &'static str) -> Watchdog {

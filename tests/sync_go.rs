@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Random, on_each_carrier, runtime, silence_panics_on_purpose, watch};
+use common::{Random, on_each_carrier, runtime, silence_panics_on_purpose, stress_asked, watch};
 use gthread::sync::{
     Barrier, Condvar, LazyLock, Mutex, Once, OnceLock, RwLock, Semaphore, WaitGroup,
 };
@@ -241,6 +241,9 @@ fn once_func_and_value() {
     });
 }
 
+/// No more rounds of a stress are begun after this, whatever was asked for.
+const STRESS_MAX: Duration = Duration::from_secs(12);
+
 /// What a random thread of the stress does its work on.
 #[derive(Default)]
 struct Stage {
@@ -366,10 +369,13 @@ fn stress(processors: usize, random: &mut Random) {
 #[test]
 fn anything_at_once_from_os_and_green_threads() {
     silence_panics_on_purpose();
-    let mut random = Random::new("sync stress");
-    for processors in [1, 2, 8] {
-        for _ in 0..3 {
+    let (mut random, start) = (Random::new("sync stress"), Instant::now());
+    for _ in 0..3 * stress_asked() {
+        for processors in [1, 2, 8] {
             stress(processors, &mut random);
+        }
+        if start.elapsed() > STRESS_MAX {
+            break;
         }
     }
 }
@@ -378,8 +384,11 @@ fn anything_at_once_from_os_and_green_threads() {
 /// hand-over takes, on a lock that is handed round.
 #[test]
 fn deadlines_at_the_moment_of_the_choice() {
-    let mut random = Random::new("sync deadlines");
-    for processors in [1, 2] {
+    let (mut random, start) = (Random::new("sync deadlines"), Instant::now());
+    for processors in [1, 2].repeat(stress_asked() as usize) {
+        if start.elapsed() > STRESS_MAX {
+            break;
+        }
         let _dog = watch("sync deadlines");
         let runtime = runtime(processors);
         let random = Mutex::new(random.fork());

@@ -10,16 +10,20 @@ use crate::harness::{Cell, Entry, GO, Metric, Peer, Row, entry, metric};
 use crate::harness::{per_op_futures, per_op_threads};
 use crate::peers::{Futures, May, Ours, Smol, Std, Threads, Tokio};
 
-/// Two threads park and unpark each other in turn.
 fn threads<P: Threads>(cell: &Cell) -> Vec<f64> {
-    per_op_threads::<P>(cell, 1, |n| {
+    turns::<P>(cell, P::park)
+}
+
+/// Two threads park, by `park`, and unpark each other in turn.
+pub(super) fn turns<P: Threads>(cell: &Cell, park: fn()) -> Vec<f64> {
+    per_op_threads::<P>(cell, 1, move |n| {
         let ball = Arc::new(AtomicBool::new(false));
         let here = P::current();
         let partner = P::spawn({
             let ball = Arc::clone(&ball);
             move || {
                 for _ in 0..n {
-                    wait_for::<P>(&ball, true);
+                    wait_for(&ball, true, park);
                     // ORDERING: Release and the Acquire of `wait_for` hand the turn over.
                     ball.store(false, Ordering::Release);
                     P::unpark(&here);
@@ -31,16 +35,16 @@ fn threads<P: Threads>(cell: &Cell) -> Vec<f64> {
             // ORDERING: as above.
             ball.store(true, Ordering::Release);
             P::unpark(&there);
-            wait_for::<P>(&ball, false);
+            wait_for(&ball, false, park);
         }
         P::join(partner);
     })
 }
 
-fn wait_for<P: Threads>(ball: &AtomicBool, side: bool) {
+fn wait_for(ball: &AtomicBool, side: bool, park: fn()) {
     // ORDERING: Acquire; pairs with the partner's Release store of the same word.
     while ball.load(Ordering::Acquire) != side {
-        P::park();
+        park();
     }
 }
 

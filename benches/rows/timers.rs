@@ -1,14 +1,12 @@
 //! What does a deadline cost that does not come: arming it and taking it back?
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::harness::Bound::BestPeer;
-use crate::harness::{Cell, Entry, Metric, Peer, Row, entry, metric};
-use crate::harness::{per_op_futures, per_op_threads};
+use crate::harness::{Cell, Entry, Metric, Peer, Row, entry, metric, per_op_futures};
 use crate::peers::{Futures, May, Ours, Smol, Std, Threads, Tokio};
 
 /// Long enough never to come.
@@ -16,36 +14,7 @@ const FAR: Duration = Duration::from_secs(3_600);
 
 /// Two threads wake each other in turn; each wait has a deadline.
 fn threads<P: Threads>(cell: &Cell) -> Vec<f64> {
-    per_op_threads::<P>(cell, 1, |n| {
-        let ball = Arc::new(AtomicBool::new(false));
-        let here = P::current();
-        let partner = P::spawn({
-            let ball = Arc::clone(&ball);
-            move || {
-                for _ in 0..n {
-                    wait_for::<P>(&ball, true);
-                    // ORDERING: Release and the Acquire of `wait_for` hand the turn over.
-                    ball.store(false, Ordering::Release);
-                    P::unpark(&here);
-                }
-            }
-        });
-        let there = P::thread(&partner);
-        for _ in 0..n {
-            // ORDERING: as above.
-            ball.store(true, Ordering::Release);
-            P::unpark(&there);
-            wait_for::<P>(&ball, false);
-        }
-        P::join(partner);
-    })
-}
-
-fn wait_for<P: Threads>(ball: &AtomicBool, side: bool) {
-    // ORDERING: Acquire; pairs with the partner's Release store of the same word.
-    while ball.load(Ordering::Acquire) != side {
-        P::park_timeout(FAR);
-    }
+    super::park_pingpong::turns::<P>(cell, || P::park_timeout(FAR))
 }
 
 /// The same in futures: `timeout` around what `park_pingpong` waits for.

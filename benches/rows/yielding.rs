@@ -5,6 +5,8 @@ use crate::harness::{Cell, Entry, GO, Peer, Row, entry, metric, per_op_futures, 
 use crate::peers::{Futures, May, Ours, Smol, Std, Threads, Tokio};
 
 const CROWD: u64 = 1_000;
+/// So few that all they touch stays in the first cache.
+const FEW_THREADS: u64 = 16;
 
 /// `C` threads yield `n` times each; with two of them each yield is a switch.
 pub(crate) fn crowd_threads<P: Threads, const C: u64>(cell: &Cell) -> Vec<f64> {
@@ -52,6 +54,12 @@ const CROWDED: &[Entry] = &[
     GO,
 ];
 
+const FEW: &[Entry] = &[
+    entry(Peer::Ours, crowd_threads::<Ours, FEW_THREADS>),
+    entry(Peer::Tokio, crowd_futures::<Tokio, FEW_THREADS>),
+    entry(Peer::Smol, crowd_futures::<Smol, FEW_THREADS>),
+];
+
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "yield_1000_w1",
@@ -62,6 +70,16 @@ pub(crate) const ROWS: &[Row] = &[
         criterion_ops: CROWD,
         metrics: &[metric("each", "ns", BestPeer).aim(Max(30.0)).plotted()],
         entries: CROWDED,
+    },
+    Row {
+        name: "yield_16_w1",
+        about: "yield, 16 threads",
+        processors: 1,
+        size: 100_000,
+        quick_size: 5_000,
+        criterion_ops: FEW_THREADS,
+        metrics: &[metric("each", "ns", BestPeer)],
+        entries: FEW,
     },
     Row {
         name: "yield_1_w1",

@@ -62,6 +62,9 @@ impl Context {
     pub(crate) const EMPTY: Self =
         Self { coroutine: UnsafeCell::new(None), yielder: UnsafeCell::new(ptr::null()) };
 
+    /// Where the frame lies is corosensei's business.
+    pub(crate) fn prefetch(&self) {}
+
     /// Whether there is no coroutine: whoever is suspended here waits in [`resume`].
     fn is_root(&self) -> bool {
         self.coroutine.with(|coroutine| {

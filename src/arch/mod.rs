@@ -48,7 +48,7 @@ mod tests;
 pub(crate) mod announce;
 
 pub(crate) use backend::{Context, DIRECT, prepare, switch};
-pub(crate) use cpu::{call_on, thread_pointer};
+pub(crate) use cpu::{call_on, prefetch, thread_pointer};
 
 use crate::primitive::atomic::{AtomicU32, Ordering};
 

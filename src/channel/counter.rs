@@ -81,9 +81,10 @@ impl<C> Counted<C> {
     /// - Called once per reference, with the count it belongs to, and the reference is not used
     ///   afterwards.
     pub(crate) unsafe fn release(&self, count: Count, disconnect: impl FnOnce(&C)) {
-        // ORDERING: AcqRel; what every handle of this side did comes before the last one's
-        // `disconnect`.
-        if self.count(count).fetch_sub(1, Ordering::AcqRel) != 1 {
+        let order = ord!("counter.release", AcqRel);
+        // ORDERING: `order`; what every handle of this side did comes before the last one's
+        // `disconnect`, and so before the end of the channel.
+        if self.count(count).fetch_sub(1, order) != 1 {
             return;
         }
         // A message that `disconnect` drops may panic: the side is gone all the same.

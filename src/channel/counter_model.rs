@@ -1,5 +1,6 @@
 //! Models of the counts of handles, by loom.
 //!
+// MUTANT: counter.release KILLED-BY channel::counter_model::the_last_handle_disconnects
 // MUTANT: counter.half_gone KILLED-BY channel::counter_model::the_last_handle_frees
 // MUTANT: counter.free KILLED-BY channel::counter_model::the_last_handle_frees
 
@@ -11,6 +12,8 @@ use loom::thread;
 /// A channel that notes its end, having looked at what its handles did.
 struct Channel {
     used: Shared<u32>,
+    /// What the second sender has done.
+    by_other: Shared<u32>,
     freed: Arc<Shared<u32>>,
 }
 
@@ -38,13 +41,21 @@ impl Handle {
 fn the_last_handle_disconnects() {
     check(|| {
         let freed = Arc::new(Shared::new(0));
-        let (s, r) = counted(Channel { used: Shared::new(0), freed });
+        let (s, r) = counted(Channel { used: Shared::new(0), by_other: Shared::new(0), freed });
         let other = Handle(s.acquire(Count::Senders), Count::Senders);
         let mine = Handle(s, Count::Senders);
-        let thread = thread::spawn(move || other.release(|channel| channel.used.set(1)));
-        mine.release(|channel| channel.used.set(1));
+        let disconnect = |channel: &Channel| {
+            assert_eq!((channel.used.get(), channel.by_other.get()), (1, 1));
+            channel.used.set(2);
+        };
+        let thread = thread::spawn(move || {
+            other.0.channel().by_other.set(1);
+            other.release(disconnect);
+        });
+        mine.0.channel().used.set(1);
+        mine.release(disconnect);
         thread.join().expect("no panic");
-        assert_eq!(r.channel().used.get(), 1);
+        assert_eq!(r.channel().used.get(), 2);
         Handle(r, Count::Receivers).release(|_| ());
     });
 }
@@ -54,7 +65,9 @@ fn the_last_handle_disconnects() {
 fn the_last_handle_frees() {
     check(|| {
         let freed = Arc::new(Shared::new(0));
-        let (s, r) = counted(Channel { used: Shared::new(0), freed: freed.clone() });
+        let channel =
+            Channel { used: Shared::new(0), by_other: Shared::new(0), freed: freed.clone() };
+        let (s, r) = counted(channel);
         let receiver = Handle(r, Count::Receivers);
         let thread = thread::spawn(move || receiver.release(|_| ()));
         Handle(s, Count::Senders).release(|channel| channel.used.set(1));

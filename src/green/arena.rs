@@ -2,7 +2,7 @@
 //!
 //! - **TypeStable**: an address that once was a header is one for ever. That is what lets a late
 //!   waker compare a sequence number and lose, and lets the dump walk all of them. Memory is
-//!   bounded by the peak of live green threads, 256 bytes each.
+//!   bounded by the peak of live green threads, 320 bytes each.
 //! - Free headers are kept by the processors ([`Cache`], no lock) and in one global list.
 //!
 //! Chunk *k* holds `64 << k` headers, so a table of [`CHUNKS`] pointers is enough for any number.

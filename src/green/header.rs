@@ -12,6 +12,8 @@ use crate::primitive::futex;
 use crate::primitive::tls;
 use crate::stack::{Stack, StackSize, Ticket};
 use std::cell::{Cell, UnsafeCell};
+#[cfg(not(any(feature = "corosensei", gthread_tsan, gthread_asan)))]
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -62,44 +64,58 @@ pub(crate) struct Vtable {
 }
 
 /// The header of a green thread, or of an OS thread that waits.
+///
+/// In the order in which the lines of the cache are wanted: a switch, a park and a wake touch the
+/// first; spawn, exit and join the second, and of the stage as much as is on it; the rest is for
+/// names, pins, deadlines, and for joiners that come early. See `sched/README.md`, Cache lines.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Green {
     pub(crate) context: UnsafeCell<Context>,
     pub(crate) flow: Flow,
     pub(crate) thread_pointer: Cell<usize>,
-    pub(crate) bound: Cell<bool>,
     /// The `machine::Machine` that carries it, untyped: machines are built on green threads.
     pub(crate) machine: Cell<*const ()>,
-    pub(crate) wait: WaitWord,
+    /// The `sched` state of its runtime, untyped; null for an OS thread.
+    pub(crate) runtime: Cell<*const ()>,
     pub(crate) link: Cell<Option<NonNull<Green>>>,
+    pub(crate) wait: WaitWord,
+    since_ns: AtomicU64,
+    pub(crate) pins: Cell<u32>,
+    pub(crate) kind: Cell<Kind>,
+    pub(crate) bound: Cell<bool>,
+    phase: AtomicU8,
+    reason: AtomicU8,
+
     pub(crate) join: JoinWord,
     pub(crate) permit: Permit,
     pub(crate) vtable: Cell<Option<&'static Vtable>>,
-    pub(crate) stage: Stage,
-    pub(crate) joiner: Cell<Option<Token>>,
+    pub(crate) id: Cell<u64>,
+    pub(crate) location: Cell<Option<&'static Location<'static>>>,
     pub(crate) stack: UnsafeCell<Option<Stack>>,
-    pub(crate) ticket: UnsafeCell<Option<Ticket>>,
     pub(crate) stack_size: Cell<StackSize>,
-    /// The `sched` state of its runtime, untyped; null for an OS thread.
-    pub(crate) runtime: Cell<*const ()>,
+    pub(crate) ticket: UnsafeCell<Option<Ticket>>,
+    /// Whether something behind the stage is not as in a free header.
+    is_marked: Cell<bool>,
+
+    pub(crate) stage: Stage,
+
+    pub(crate) joiner: Cell<Option<Token>>,
+    name: UnsafeCell<Option<Arc<str>>>,
     /// The machine of its own, if it is pinned; null otherwise.
     pub(crate) pinned_to: Cell<*const ()>,
-    pub(crate) pins: Cell<u32>,
-    /// Whether one of the pins is for the sake of a signal mask of its own.
-    pub(crate) has_own_mask: Cell<bool>,
     /// The deadline of the innermost `time::timeout` around it, in nanoseconds of the monotonic
     /// clock; `u64::MAX` if there is none.
-    pub(crate) deadline_ns: Cell<u64>,
-    pub(crate) id: Cell<u64>,
-    pub(crate) name: UnsafeCell<Option<Arc<str>>>,
-    pub(crate) location: Cell<Option<&'static Location<'static>>>,
-    pub(crate) kind: Cell<Kind>,
-    pub(crate) flags: Cell<Flags>,
-    phase: AtomicU8,
-    reason: AtomicU8,
-    since_ns: AtomicU64,
+    deadline_ns: Cell<u64>,
+    /// Whether one of the pins is for the sake of a signal mask of its own.
+    pub(crate) has_own_mask: Cell<bool>,
 }
+
+#[cfg(not(any(feature = "corosensei", gthread_tsan, gthread_asan)))]
+const _: () = {
+    assert!(offset_of!(Green, join) == 64, "what a switch touches is one line");
+    assert!(offset_of!(Green, stage) == 128, "what a life touches is two, and the stage");
+};
 
 // SAFETY: the fields that several threads reach at a time are atomics; the cells are reached by
 // one thread at a time, as the Fields table of the module says for each.
@@ -145,31 +161,31 @@ impl Green {
             context: UnsafeCell::new(Context::EMPTY),
             flow: Flow::none(),
             thread_pointer: Cell::new(0),
-            bound: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
-            wait: WaitWord::new(),
+            runtime: Cell::new(std::ptr::null()),
             link: Cell::new(None),
+            wait: WaitWord::new(),
+            since_ns: AtomicU64::new(0),
+            pins: Cell::new(0),
+            kind: Cell::new(Kind::Green),
+            bound: Cell::new(false),
+            phase: AtomicU8::new(Phase::Free as u8),
+            reason: AtomicU8::new(0),
             join: JoinWord::new(),
             permit: Permit::new(),
             vtable: Cell::new(None),
+            id: Cell::new(0),
+            location: Cell::new(None),
+            stack: UnsafeCell::new(None),
+            stack_size: Cell::new(StackSize::default()),
+            ticket: UnsafeCell::new(None),
+            is_marked: Cell::new(false),
             stage: Stage::new(),
             joiner: Cell::new(None),
-            stack: UnsafeCell::new(None),
-            ticket: UnsafeCell::new(None),
-            stack_size: Cell::new(StackSize::default()),
-            runtime: Cell::new(std::ptr::null()),
-            pinned_to: Cell::new(std::ptr::null()),
-            pins: Cell::new(0),
-            has_own_mask: Cell::new(false),
-            deadline_ns: Cell::new(u64::MAX),
-            id: Cell::new(0),
             name: UnsafeCell::new(None),
-            location: Cell::new(None),
-            kind: Cell::new(Kind::Green),
-            flags: Cell::new(Flags::default()),
-            phase: AtomicU8::new(Phase::Free as u8),
-            reason: AtomicU8::new(0),
-            since_ns: AtomicU64::new(0),
+            pinned_to: Cell::new(std::ptr::null()),
+            deadline_ns: Cell::new(u64::MAX),
+            has_own_mask: Cell::new(false),
         }
     }
 
@@ -232,6 +248,33 @@ impl Green {
         self.pins.get() != 0
     }
 
+    /// Gives it a name.
+    ///
+    /// # Safety
+    /// - The header is the caller's alone.
+    pub(crate) unsafe fn set_name(&self, name: Option<Arc<str>>) {
+        self.is_marked.set(true);
+        // SAFETY: the caller's clause.
+        unsafe { *self.name.get() = name };
+    }
+
+    /// The machine of its own from now on; the carrier's.
+    pub(crate) fn pin_to(&self, machine: *const ()) {
+        self.is_marked.set(true);
+        self.pinned_to.set(machine);
+    }
+
+    /// The deadline of the innermost `time::timeout` around it; its own thread's.
+    pub(crate) fn deadline_ns(&self) -> u64 {
+        self.deadline_ns.get()
+    }
+
+    /// Changes that deadline; its own thread's.
+    pub(crate) fn set_deadline_ns(&self, deadline_ns: u64) {
+        self.is_marked.set(true);
+        self.deadline_ns.set(deadline_ns);
+    }
+
     /// Its name. The caller holds a reference (`join.retain`), so the name is constant.
     pub(crate) fn name(&self) -> Option<&str> {
         // SAFETY: written before the header was shared and constant until it is freed, which the
@@ -245,21 +288,31 @@ impl Green {
         Token { green: NonNull::from(self), sequence }
     }
 
-    /// Empties a header nobody refers to any more, and says whether it was a green thread's.
+    /// Empties a header nobody refers to any more.
+    ///
+    /// `joiner` stays: it is read only after its word says that it was written.
+    #[inline(always)]
     pub(crate) fn clear(&self) {
-        // SAFETY: the last reference is gone, the caller has the header for itself.
-        unsafe { *self.name.get() = None };
         self.vtable.set(None);
-        self.joiner.set(None);
         self.location.set(None);
         self.runtime.set(std::ptr::null());
-        self.pinned_to.set(std::ptr::null());
         self.pins.set(0);
-        self.has_own_mask.set(false);
-        self.deadline_ns.set(u64::MAX);
-        self.flags.set(Flags::default());
         self.permit.reset();
         self.set_phase(Phase::Free);
+        if self.is_marked.replace(false) {
+            self.clear_marked();
+        }
+    }
+
+    /// Empties what few green threads use.
+    #[cold]
+    #[inline(never)]
+    fn clear_marked(&self) {
+        // SAFETY: the last reference is gone, the caller has the header for itself.
+        unsafe { *self.name.get() = None };
+        self.pinned_to.set(std::ptr::null());
+        self.has_own_mask.set(false);
+        self.deadline_ns.set(u64::MAX);
     }
 }
 

@@ -55,7 +55,7 @@ mod words;
 
 pub(crate) use block::Block;
 pub(crate) use interposed::{in_forked_child, on_forked_child, on_mask_changed, on_stack_asked};
-pub(crate) use words::lend;
+pub(crate) use words::{lend, prefetch};
 
 use crate::arch::{self, ThreadPointerMode};
 use crate::primitive::atomic::{AtomicPtr, Ordering};

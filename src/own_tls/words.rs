@@ -54,6 +54,16 @@ pub(crate) unsafe fn lend(from_tp: usize, to_tp: usize) {
     }
 }
 
+/// Asks for the cache lines of a block that [`lend`] will write: of the first two words, because
+/// glibc's two are neighbours. No loop, because each switch calls it.
+#[inline(always)]
+pub(crate) fn prefetch(thread_pointer: usize) {
+    for offset in [&OFFSETS[0], &OFFSETS[1]] {
+        // ORDERING: Relaxed; as in `lend`. Where nothing is registered it is the pointer's own line.
+        arch::prefetch(thread_pointer.wrapping_add(offset.load(Ordering::Relaxed)));
+    }
+}
+
 /// Registers a thread-local word at `offset` from the thread pointer as lent.
 ///
 /// For words of the crate itself, before the first block is built; `false` when there is no room.

@@ -49,7 +49,7 @@ impl Length {
 
     /// The holder changes it by `delta`.
     #[inline(always)]
-    fn add(&self, delta: isize) {
+    pub(super) fn add(&self, delta: isize) {
         // ORDERING: Relaxed; the only writer reads its own value, or its predecessor's (SeesAll).
         let length = self.0.load(Ordering::Relaxed).wrapping_add_signed(delta);
         // ORDERING: Relaxed; a statistic, see `get`.
@@ -67,6 +67,12 @@ impl<T: Link> Backlog<T> {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.first.get().is_none()
+    }
+
+    /// The one that has waited longest.
+    #[inline(always)]
+    pub(super) fn first(&self) -> Option<NonNull<T>> {
+        self.first.get()
     }
 
     /// Queues behind all others.

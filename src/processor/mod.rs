@@ -15,6 +15,7 @@
 
 pub(crate) mod backlog;
 pub(crate) mod deque;
+mod fresh;
 pub(crate) mod injectors;
 pub(crate) mod run_queue;
 #[cfg(all(test, loom))]

@@ -20,7 +20,8 @@
 //!   keeps a few dozen alive instead of a level of it, and a child finds its parent's data in the
 //!   cache. A thief takes the oldest, which is the biggest subtree. Against starvation the owner
 //!   alternates between ready and fresh, and takes the *oldest* fresh one every
-//!   [`OLDEST_INTERVAL_NS`]: by time, because each such turn opens one more subtree.
+//!   [`OLDEST_INTERVAL_NS`]: by time, because each such turn opens one more subtree. On a runtime
+//!   of one processor they wait in [`Fresh`], which nobody else sees.
 //!
 //! Sources: Blumofe and Leiserson, "Scheduling Multithreaded Computations by Work Stealing"
 //! (1999) for the LIFO end; Go `runtime/proc.go` for the next slot.
@@ -34,6 +35,7 @@
 
 use super::backlog::{Backlog, Length, Link};
 use super::deque::{CAPACITY, Steal, Stealer, Worker};
+use super::fresh::Fresh;
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering, mutant, ord};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -81,6 +83,8 @@ pub(crate) struct RunQueue<T> {
     fresh: Worker<Runnable<T>>,
     /// Behind `ready`; the holder's alone.
     backlog: Backlog<T>,
+    /// In place of `fresh` where there are no thieves; that one has what came from the injector.
+    alone_fresh: Fresh<T>,
     shared: std::sync::Arc<Shared<T>>,
     /// Whether there are no thieves: the only processor of its runtime.
     alone: bool,
@@ -88,6 +92,8 @@ pub(crate) struct RunQueue<T> {
     restocked: Cell<bool>,
     /// Turns since the injector of the ready line was last looked at.
     stint: Cell<usize>,
+    /// The same for the fresh line.
+    fresh_stint: Cell<usize>,
     /// The turns in a row that come through the next slot.
     row: Cell<Row>,
     /// How much longer than it should the last row lasted that had to be ended.
@@ -139,6 +145,7 @@ impl<T: Sync + Link> RunQueue<T> {
             ready: Worker::new_fifo(),
             fresh: Worker::new_lifo(),
             backlog: Backlog::new(),
+            alone_fresh: Fresh::new(),
             shared: std::sync::Arc::new(Shared {
                 next: AtomicPtr::new(std::ptr::null_mut()),
                 next_since_ns: AtomicU64::new(0),
@@ -148,6 +155,7 @@ impl<T: Sync + Link> RunQueue<T> {
             alone,
             restocked: Cell::new(false),
             stint: Cell::new(0),
+            fresh_stint: Cell::new(0),
             row: Cell::new(Row::NONE),
             excess_ns: Cell::new(0),
             hurried: Cell::new(0),
@@ -180,6 +188,10 @@ impl<T: Sync + Link> RunQueue<T> {
     /// Queues a green thread; gives it back when the queue of its kind is full.
     #[inline(always)]
     pub(crate) fn push(&self, line: Line, green: Runnable<T>) -> Result<(), Runnable<T>> {
+        if self.alone && line == Line::Fresh {
+            self.alone_fresh.push(&self.shared.kept, green);
+            return Ok(());
+        }
         let queue = self.line(line);
         if queue.len() >= CAPACITY {
             return Err(green);
@@ -206,9 +218,24 @@ impl<T: Sync + Link> RunQueue<T> {
         kept.for_each(&mut show);
     }
 
-    /// As [`RunQueue::spill`], all of them: before the processor is made idle (NoHiddenIdle).
-    pub(crate) fn spill_all(&self, show: impl FnMut(Runnable<T>)) {
-        std::iter::from_fn(|| self.backlog.pop(&self.shared.kept)).for_each(show);
+    /// Gives up all that thieves do not see: before the processor is made idle (NoHiddenIdle).
+    pub(crate) fn spill_all(&self, mut show: impl FnMut(Line, Runnable<T>)) {
+        let kept = &self.shared.kept;
+        std::iter::from_fn(|| self.backlog.pop(kept)).for_each(|green| show(Line::Ready, green));
+        let fresh = std::iter::from_fn(|| self.alone_fresh.pop_oldest(kept));
+        fresh.for_each(|green| show(Line::Fresh, green));
+    }
+
+    /// What this queue has in memory only for its holder's use and will give next, or soon: for
+    /// whoever wants it in the cache by then. One that has run before, and a fresh one.
+    #[inline(always)]
+    pub(crate) fn upcoming(&self) -> (Option<NonNull<T>>, Option<NonNull<T>>) {
+        (self.backlog.first(), self.alone_fresh.first())
+    }
+
+    /// The oldest fresh one, where there are no thieves who could steal it.
+    pub(crate) fn pop_oldest_fresh(&self) -> Option<Runnable<T>> {
+        self.alone_fresh.pop_oldest(&self.shared.kept)
     }
 
     /// Whether thieves see more than they did; the caller then submits it (s2, s3 of
@@ -278,11 +305,31 @@ impl<T: Sync + Link> RunQueue<T> {
         let fresh_first = self.fresh_first.get();
         self.fresh_first.set(!fresh_first);
         let green = if fresh_first {
-            self.take_shown(Line::Fresh, &refill).or_else(|| self.take_ready(&refill))
+            self.take_fresh(&refill).or_else(|| self.take_ready(&refill))
         } else {
-            self.take_ready(&refill).or_else(|| self.take_shown(Line::Fresh, &refill))
+            self.take_ready(&refill).or_else(|| self.take_fresh(&refill))
         };
         green.or_else(|| self.take_shown(Line::Urgent, &refill))
+    }
+
+    /// The next fresh one: the newest, then by turns from the injector and of what did not fit.
+    #[inline(always)]
+    fn take_fresh(
+        &self,
+        refill: &impl Fn(Line, &Worker<Runnable<T>>) -> Option<Runnable<T>>,
+    ) -> Option<Runnable<T>> {
+        if let Some(green) = self.alone_fresh.pop_newest(&self.shared.kept) {
+            return Some(green);
+        }
+        if self.fresh_stint.get() < RESTOCK
+            && let Some(green) = self.alone_fresh.pop_more(&self.shared.kept)
+        {
+            self.fresh_stint.set(self.fresh_stint.get() + 1);
+            return Some(green);
+        }
+        self.fresh_stint.set(0);
+        self.take_shown(Line::Fresh, refill)
+            .or_else(|| self.alone_fresh.pop_more(&self.shared.kept))
     }
 
     /// The next one of a kind that is not kept: of the deque, else from the injector.
@@ -318,8 +365,13 @@ impl<T: Sync + Link> RunQueue<T> {
         let next = self.shared.next.swap(std::ptr::null_mut(), Ordering::Relaxed);
         let green = Runnable(NonNull::new(next)?);
         let goes_on = self.goes_on();
-        let others = !self.ready.is_empty() || !self.backlog.is_empty() || !self.fresh.is_empty();
-        if goes_on || !others {
+        let others = || {
+            !self.backlog.is_empty()
+                || !self.alone_fresh.is_empty()
+                || !self.ready.is_empty()
+                || !self.fresh.is_empty()
+        };
+        if goes_on || !others() {
             return Some(green);
         }
         self.push_ready(green);
@@ -350,10 +402,11 @@ impl<T: Sync + Link> RunQueue<T> {
     /// Whether nothing waits here.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        // ORDERING: Relaxed; only the holder fills the slot.
-        self.shared.next.load(Ordering::Relaxed).is_null()
+        self.backlog.is_empty()
+            && self.alone_fresh.is_empty()
+            // ORDERING: Relaxed; only the holder fills the slot.
+            && self.shared.next.load(Ordering::Relaxed).is_null()
             && self.ready.is_empty()
-            && self.backlog.is_empty()
             && self.fresh.is_empty()
             && self.urgent.is_empty()
     }

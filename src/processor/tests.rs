@@ -16,6 +16,7 @@ impl Link for u32 {
 }
 
 /// A green thread of these tests, of one OS thread each.
+#[derive(Debug)]
 struct Item(Cell<Option<NonNull<Item>>>);
 
 // SAFETY: no test shares its items between threads.
@@ -65,7 +66,7 @@ fn a_spill_gives_the_oldest() {
     let mut expected = items.iter().map(NonNull::from);
     queue.spill(|green| assert_eq!(Some(green.0), expected.next()));
     assert_eq!(expected.len(), items.len() - super::deque::CAPACITY / 2);
-    queue.spill_all(|green| assert_eq!(Some(green.0), expected.next()));
+    queue.spill_all(|_, green| assert_eq!(Some(green.0), expected.next()));
     assert!(queue.is_empty() && expected.len() == 0);
 }
 
@@ -84,6 +85,62 @@ fn the_injector_is_looked_at_while_much_is_kept() {
         next.0 != NonNull::from(&foreign)
     });
     assert_eq!(turns.count(), super::deque::CAPACITY / 2);
+}
+
+/// Queues fresh ones on a runtime of one processor; the items, for the order in which they come.
+fn with_fresh(queue: &RunQueue<Item>, count: usize) -> Vec<Item> {
+    let items: Vec<Item> = (0..count).map(|_| Item(Cell::new(None))).collect();
+    for item in &items {
+        queue.push(Line::Fresh, Runnable(NonNull::from(item))).expect("always room");
+    }
+    items
+}
+
+#[test]
+fn of_many_fresh_the_newest_that_fit_come_first_and_the_rest_in_order() {
+    let queue = RunQueue::new(true);
+    let items = with_fresh(&queue, 1_000);
+    let thief = queue.thief();
+    assert_eq!((thief.kept(), thief.queued()), (items.len(), 0));
+    let (newest, more) = items.split_at(super::deque::CAPACITY);
+    for item in newest.iter().rev().chain(more) {
+        assert_eq!(queue.upcoming().1, Some(NonNull::from(item)));
+        let next = queue.pop(|_, _| None).map(|green| green.0);
+        assert_eq!(next, Some(NonNull::from(item)));
+    }
+    assert!(queue.is_empty() && thief.kept() == 0);
+}
+
+#[test]
+fn the_oldest_fresh_come_of_the_stack_and_of_the_queue_by_turns() {
+    let queue = RunQueue::new(true);
+    let items = with_fresh(&queue, super::deque::CAPACITY + 2);
+    let (newest, more) = items.split_at(super::deque::CAPACITY);
+    for expected in [&more[0], &newest[0], &more[1], &newest[1], &newest[2]] {
+        let oldest = queue.pop_oldest_fresh().map(|green| green.0);
+        assert_eq!(oldest, Some(NonNull::from(expected)));
+    }
+    // The ring goes on where it was left.
+    let again = with_fresh(&queue, 3);
+    let last = queue.pop(|_, _| None).map(|green| green.0);
+    assert_eq!(last, Some(NonNull::from(&again[2])));
+    let mut spilled = 0;
+    queue.spill_all(|line, _| spilled += usize::from(line == Line::Fresh));
+    assert_eq!(spilled, super::deque::CAPACITY - 3 + 2);
+    assert!(queue.is_empty() && queue.thief().kept() == 0);
+}
+
+#[test]
+fn the_injector_is_looked_at_while_many_fresh_are_kept() {
+    let queue = RunQueue::new(true);
+    let _items = with_fresh(&queue, 3 * super::deque::CAPACITY);
+    let foreign = Item(Cell::new(None));
+    let refill = |line, _: &_| (line == Line::Fresh).then(|| Runnable(NonNull::from(&foreign)));
+    let turns = (0..1_000).take_while(|_| {
+        let next = queue.pop(refill).expect("many wait");
+        next.0 != NonNull::from(&foreign)
+    });
+    assert_eq!(turns.count(), super::deque::CAPACITY + super::deque::CAPACITY / 2);
 }
 
 /// Lets a pair take turns of `turn_ns` through the next slot until it has to queue; how long

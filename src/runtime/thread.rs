@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A handle of a thread: a green thread, or an OS thread that uses this crate.
 ///
-/// Cheap to clone. A handle that outlives its thread keeps 256 bytes.
+/// Cheap to clone. A handle that outlives its thread keeps 320 bytes.
 pub struct Thread {
     header: NonNull<Green>,
 }

@@ -77,7 +77,7 @@ pub(crate) fn pin() -> bool {
     let pins = me.pins.get();
     me.pins.set(pins + 1);
     if me.pinned_to.get().is_null() {
-        me.pinned_to.set(std::ptr::from_ref(entered.machine).cast());
+        me.pin_to(std::ptr::from_ref(entered.machine).cast());
         entered.machine.locked.set(Some(std::ptr::NonNull::from(me)));
     }
     entered.leave();

@@ -13,8 +13,10 @@
 //! machine's own stack and thread pointer only.
 
 use super::enter::Entered;
+use crate::arch;
 use crate::green::Green;
 use crate::green::wait::{Claim, Outcome};
+use crate::own_tls;
 use crate::processor::Processor;
 use crate::processor::run_queue::Runnable;
 use crate::sys::clock::now_ns;
@@ -44,7 +46,33 @@ impl Entered<'_> {
         if processor.is_oldest_due() {
             return None;
         }
-        self.runnable_here(self.take(processor)?.0)
+        let green = self.take(processor)?;
+        self.look_ahead(processor);
+        self.runnable_here(green.0)
+    }
+
+    /// Asks for the lines of the cache that the switches after this one will touch: of the next
+    /// in the backlog all of them, of the one behind it the header that says where they are.
+    /// Where nothing is kept there is nothing to know: a deque does not say what it will give.
+    #[inline(always)]
+    fn look_ahead(&self, processor: &Processor) {
+        let (ready, fresh) = processor.queue.upcoming();
+        if let Some(next) = ready {
+            // SAFETY: it is in the backlog, so the right to run it is the holder's (OwnerLinks).
+            let next = unsafe { next.as_ref() };
+            if let Some(behind) = next.link.get() {
+                arch::prefetch(behind.addr().get());
+            }
+            // SAFETY: nobody resumes it but the holder, who is here.
+            unsafe { &*next.context.get() }.prefetch();
+            let thread_pointer = next.thread_pointer.get();
+            own_tls::prefetch(thread_pointer);
+            arch::prefetch(thread_pointer.wrapping_add_signed(self.shared.tls_offset));
+        }
+        if let Some(next) = fresh {
+            let address = next.addr().get();
+            [0, 64, 128].into_iter().for_each(|line| arch::prefetch(address + line));
+        }
     }
 
     /// Filters out what only the root can run: a green thread pinned to another machine.
@@ -77,7 +105,8 @@ impl Entered<'_> {
         }
         if processor.is_oldest_due() {
             processor.serve_oldest();
-            if let Some(green) = processor.thief.steal_oldest_fresh() {
+            let kept = processor.queue.pop_oldest_fresh();
+            if let Some(green) = kept.or_else(|| processor.thief.steal_oldest_fresh()) {
                 return Some(green.0);
             }
         }

@@ -105,7 +105,7 @@ impl Entered<'_> {
             return false;
         }
         if header.pinned_to.get().is_null() {
-            header.pinned_to.set(std::ptr::from_ref(self.machine).cast());
+            header.pin_to(std::ptr::from_ref(self.machine).cast());
             self.machine.locked.set(Some(green));
         }
         !std::ptr::eq(header.pinned_to.get().cast(), self.machine)

@@ -9,7 +9,6 @@ use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
 use crate::processor::Processor;
-use crate::processor::run_queue::Line;
 use std::sync::Arc;
 
 /// The message that tells a machine to end. Processors are aligned, so no processor is at 1.
@@ -145,7 +144,7 @@ impl Shared {
             let _ = machine.parker.receive(Some(0));
             self.spares.vacate(machine);
             // NoHiddenIdle: the monitor holds the processor until here.
-            processor.queue.spill_all(|kept| self.injectors.push(Line::Ready, kept));
+            processor.queue.spill_all(|line, kept| self.injectors.push(line, kept));
             self.idle.retire(processor.index, true);
             // ORDERING: Relaxed; the monitor alone writes and reads it.
             self.starved.store(true, Ordering::Relaxed);

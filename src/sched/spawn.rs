@@ -136,7 +136,7 @@ impl Shared {
         green.pins.set(u32::from(order.flags.pinned));
         if let Some(name) = order.name {
             // SAFETY: the header is not shared yet.
-            unsafe { *green.name.get() = Some(name) };
+            unsafe { green.set_name(Some(name)) };
         }
         green.set_phase(Phase::Fresh);
         green.join.reset(2);

@@ -11,12 +11,12 @@ pub(crate) fn with_deadline<R>(deadline_ns: u64, f: impl FnOnce() -> R) -> R {
     struct Restore(u64);
     impl Drop for Restore {
         fn drop(&mut self) {
-            current_or_adopt().deadline_ns.set(self.0);
+            current_or_adopt().set_deadline_ns(self.0);
         }
     }
     let me = current_or_adopt();
-    let restore = Restore(me.deadline_ns.get());
-    me.deadline_ns.set(deadline_ns.min(restore.0));
+    let restore = Restore(me.deadline_ns());
+    me.set_deadline_ns(deadline_ns.min(restore.0));
     let value = f();
     drop(restore);
     value
@@ -30,6 +30,6 @@ pub(crate) fn earlier_deadline_ns(own_ns: u64) -> u64 {
 /// The deadline of the innermost `time::timeout` around the running thread, in nanoseconds of the
 /// monotonic clock.
 pub(crate) fn deadline_ns() -> Option<u64> {
-    let deadline_ns = crate::green::current()?.deadline_ns.get();
+    let deadline_ns = crate::green::current()?.deadline_ns();
     (deadline_ns != u64::MAX).then_some(deadline_ns)
 }

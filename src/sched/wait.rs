@@ -182,7 +182,7 @@ fn adopt() -> &'static Green {
         .then(|| std::thread::current().name().map(std::sync::Arc::from))
         .flatten();
     // SAFETY: the header is not shared yet.
-    unsafe { *header.name.get() = name };
+    unsafe { header.set_name(name) };
     header.set_phase(crate::green::Phase::Running);
     // Last: from here on the dump may look at it.
     header.join.reset(1);

@@ -8,6 +8,7 @@ use super::size::StackSize;
 use super::slab::{Growth, Slabs};
 use crate::primitive::atomic::Ordering;
 use std::io;
+use std::num::NonZero;
 
 /// The most different sizes.
 const CLASSES_MAX: usize = 64;
@@ -19,11 +20,17 @@ static POOLS: [Padded; CLASSES_MAX] =
 #[repr(align(128))]
 struct Padded(Pool<Slabs>);
 
-/// A stack size in use.
+/// A stack size in use: its place among [`POOLS`], counted from one, so that an optional ticket
+/// fits into two bytes of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Class(u16);
+pub(super) struct Class(NonZero<u16>);
 
 impl Class {
+    /// The class at a place.
+    fn at(index: usize) -> Self {
+        Self(NonZero::<u16>::MIN.saturating_add(index as u16))
+    }
+
     /// The class of a size.
     ///
     /// # Errors
@@ -37,7 +44,7 @@ impl Class {
             failed.is_ok_and(|_| true) || failed == Err(bytes)
         });
         if let Some(index) = claimed {
-            return Ok(Self(index as u16));
+            return Ok(Self::at(index));
         }
         let larger = Self::all().filter(|class| class.usable() >= bytes);
         larger.min_by_key(|class| class.usable()).ok_or_else(|| {
@@ -50,13 +57,13 @@ impl Class {
     /// Every class in use.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let in_use = POOLS.iter().take_while(|Padded(pool)| pool.source().usable() != 0).count();
-        (0..in_use as u16).map(Self)
+        (0..in_use).map(Self::at)
     }
 
     /// Its pool.
     #[inline(always)]
     pub(super) fn pool(self) -> &'static Pool<Slabs> {
-        &POOLS[self.0 as usize].0
+        &POOLS[usize::from(self.0.get()) - 1].0
     }
 
     /// The usable bytes of its stacks.

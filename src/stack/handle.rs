@@ -47,7 +47,6 @@ impl Drop for Ticket {
 #[must_use = "a stack that is not given back is lost"]
 pub(crate) struct Stack {
     slot: &'static Slot,
-    end: usize,
     id: SlotId,
     class: Class,
 }
@@ -56,29 +55,29 @@ impl Stack {
     /// Binds a slot that its caller holds.
     #[inline(always)]
     fn bind(id: SlotId, class: Class) -> Self {
-        let (slot, end) = TABLE.slot(id);
+        let (slot, _) = TABLE.slot(id);
         slot.set_owner(nobody());
-        Self { slot, end, id, class }
+        Self { slot, id, class }
     }
 
     /// Ends the binding.
     #[inline(always)]
     fn unbind(self) -> SlotId {
         self.slot.set_owner(std::ptr::null());
-        trim::on_give(self.slot, self.end, self.class.usable());
+        trim::on_give(self.slot, self.id, self.class);
         self.id
     }
 
     /// The lowest usable address; below it lies the guard.
     #[inline(always)]
     pub(crate) fn bottom(&self) -> *mut u8 {
-        (self.end - block_bytes() - self.size()) as *mut u8
+        (self.end().addr() - block_bytes() - self.size()) as *mut u8
     }
 
     /// The end of the slot, 4 KiB-aligned; the block of thread-locals is built right below it.
     #[inline(always)]
     pub(crate) fn end(&self) -> *mut u8 {
-        self.end as *mut u8
+        TABLE.slot(self.id).1 as *mut u8
     }
 
     /// The usable bytes, without guard and block.

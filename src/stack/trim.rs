@@ -40,24 +40,25 @@ pub(crate) fn age() {
 
 /// Trims a slot that has just been given up, once an age.
 #[inline(always)]
-pub(super) fn on_give(slot: &Slot, end: usize, usable: usize) {
+pub(super) fn on_give(slot: &Slot, id: SlotId, class: Class) {
     // ORDERING: Relaxed; a little late is in time.
     let age = AGE.load(Ordering::Relaxed);
     if slot.age() != age {
-        on_first_give(slot, age, end, usable);
+        on_first_give(slot, age, id, class.usable());
     }
 }
 
 #[cold]
 #[inline(never)]
-fn on_first_give(slot: &Slot, age: u32, end: usize, usable: usize) {
+fn on_first_give(slot: &Slot, age: u32, id: SlotId, usable: usize) {
     let is_new = slot.age() == 0;
     slot.set_age(age);
     if !is_new && usable > KEPT_BYTES {
-        let bottom = end - block_bytes() - usable;
+        let bottom = TABLE.slot(id).1 - block_bytes() - usable;
         trim_range(bottom, usable - KEPT_BYTES);
     }
 }
+
 /// Visits the cached stacks: trims up to `slots_max` of those that were not wanted since the last
 /// visit, all but their blocks, and begins a new [`age`]. Returns how many cached stacks still hold
 /// more than their blocks; as long as that is not 0 and the process is idle, another visit pays.

@@ -39,6 +39,7 @@ mod wait_group_model;
 
 cfg_if::cfg_if! {
     if #[cfg(not(loom))] {
+        mod attempt;
         mod barrier;
         mod condvar;
         mod deadline;
@@ -78,6 +79,7 @@ cfg_if::cfg_if! {
         pub use semaphore::{ArcPermits, Permits, PermitsOf, Semaphore};
         pub use wait_group::WaitGroup;
     } else if #[cfg(test)] {
+        mod attempt;
         mod raw_barrier;
         mod raw_condvar;
         mod raw_mutex;

@@ -2,7 +2,7 @@
 //!
 //! Barging with a promise: an unlock leaves the lock free and wakes the first waiter, so whoever
 //! runs may take it again without a switch; a waiter that has lost that race, and has done so for
-//! [`STARVED_NS`], makes the next unlock hand the lock over to it. At most one woken waiter is on
+//! 0.5 ms ([`Attempt`]), makes the next unlock hand the lock over to it. At most one woken waiter is on
 //! its way at a time, so a burst of unlocks does not wake the whole queue for nothing.
 //!
 //! # State table
@@ -36,6 +36,7 @@
 //! Source: Go `internal/sync/mutex.go` (normal and starvation mode, one woken waiter), with the
 //! queue of this directory for its semaphore; parking_lot for the interface.
 
+use super::attempt::Attempt;
 use super::spin::spin;
 use super::wait_queue::{self, End, Ended, Verdict, WaitQueue, constructor};
 use crate::green::Reason;
@@ -45,10 +46,6 @@ const LOCKED: u32 = 1;
 pub(super) const QUEUED: u32 = 2;
 pub(super) const WOKEN: u32 = 4;
 const STARVING: u32 = 8;
-
-/// A waiter that has lost the race for this long is handed the lock.
-#[cfg(not(loom))]
-const STARVED_NS: u64 = 500_000;
 
 /// A mutex without data: what [`Mutex`](super::Mutex) is made of, by `lock_api`.
 #[derive(Debug)]
@@ -64,31 +61,6 @@ pub(super) enum Handing {
     Loose,
     /// Hands the lock over if anybody waits.
     Over,
-}
-
-/// A thread's attempt at a lock that was held.
-#[derive(Debug, Default)]
-struct Attempt {
-    /// It was woken and owes the word its `WOKEN` bit.
-    woken: bool,
-    /// When it first lost a race after having been woken.
-    #[cfg(not(loom))]
-    since_ns: Option<u64>,
-}
-
-impl Attempt {
-    /// Notes a lost race: whether the next unlock is to hand the lock over.
-    #[cfg(not(loom))]
-    fn has_starved(&mut self) -> bool {
-        let now_ns = crate::sys::clock::now_ns();
-        now_ns.saturating_sub(*self.since_ns.get_or_insert(now_ns)) >= STARVED_NS
-    }
-
-    /// In models one lost race is enough.
-    #[cfg(loom)]
-    fn has_starved(&mut self) -> bool {
-        true
-    }
 }
 
 impl RawMutex {

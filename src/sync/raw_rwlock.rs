@@ -1,22 +1,28 @@
-//! The reader-writer lock: a word and a queue, strictly first come, first served.
+//! The reader-writer lock: a word and a queue.
 //!
-//! Whoever finds the lock free in its way, and nobody queued, takes it by one exchange. Everybody
-//! else queues, and is *granted* the lock: whoever releases it in a way that lets the first waiter
-//! in takes the lock in that waiter's name, and goes on with the next one, so that readers who
-//! stand in a row come in together. So neither side starves the other, a lock that was granted is
-//! never raced for, and who gives up at its deadline leaves no debt.
+//! Barging with a promise, as the mutex: a release that leaves the lock free wakes the first waiter
+//! to try again, and whoever runs may take the free lock meanwhile. A waiter that has lost that
+//! race, and has done so for 0.5 ms ([`Attempt`]), has the next release hand the lock over. A lock
+//! that is *held* is joined by no newcomer while somebody waits, so readers that follow each other
+//! closely do not keep a writer out: the lock comes free between them.
 //!
-//! Rejected: barging as the mutex does. Readers would be woken to find a writer again, and the
-//! bookkeeping of who was woken doubles the states; a hand-over costs a switch between green
-//! threads (some 100 ns) where it costs OS threads a trip through the kernel.
+//! Who waits and need not compete is *granted* the lock: readers that stand behind one that has
+//! come in, an upgrade, whoever a downgrade lets in. Their shares are taken in their name by who
+//! serves the queue, so a row of readers comes in together, and who gives up leaves no debt.
+//!
+//! Rejected: strictly first come, first served. Each acquisition among eight users was a switch,
+//! and often a hand-over to the other processor: 5 to 170 ns each, as the convoy formed or did not
+//! (`README.md`).
 //!
 //! # State table
-//! | bits | means | changes |
-//! |---|---|---|
-//! | `WRITER` | held exclusively | by exchange; by its holder |
-//! | `UPGRADABLE` | somebody holds it to read, and may come to write | by exchange; by its holder |
-//! | `QUEUED` | the queue is not empty | under the queue's lock |
-//! | `READER` and above | how many hold it to read | by exchange; by its holders |
+//! | bits | means | set by | cleared by |
+//! |---|---|---|---|
+//! | `WRITER` | held exclusively | who takes it, or grants it | its holder |
+//! | `UPGRADABLE` | somebody holds it to read, and may come to write | as above | its holder |
+//! | `QUEUED` | the queue is not empty | who enters it | who empties it; both under its lock |
+//! | `WOKEN` | a waiter was woken, and has neither taken the lock nor queued again | who serves the queue | that waiter |
+//! | `STARVING` | newcomers have to queue | a woken waiter that queues again; a fair unlock; both under the queue's lock | who grants the lock; the woken one that takes it; who empties the queue |
+//! | `READER` and above | how many hold it to read | as `WRITER` | its holders |
 //!
 //! | wants | is let in while |
 //! |---|---|
@@ -25,31 +31,39 @@
 //! | `Write` | no `WRITER`, no `UPGRADABLE`, no reader |
 //! | `Upgrade` (holds `UPGRADABLE`) | no reader; stands before all others |
 //!
+//! Newcomers are let in, moreover, only while nobody is queued or nobody holds the lock, and
+//! never while `STARVING`; an upgrade and a recursive reader always.
+//!
 //! # Invariants
 //! - **Admission**: the word's holders are always compatible: every change that adds one checks
 //!   the table above in the same exchange.
-//! - **FirstComeFirstServed**: while `QUEUED` is set nobody but the first in the queue is let in,
-//!   except by [`RawRwLock::take_recursive`], which its callers ask for.
 //! - **Served**: with the queue's lock free, the first waiter is not compatible with the word, or
-//!   somebody is on its way to [`RawRwLock::serve`]: who released last, or who left the queue.
+//!   `WOKEN` is set and it is no upgrade, or somebody is on its way to [`WaitQueue::serve`]: who
+//!   released last, who left the queue, or a woken one that came in.
 //!
 //! # Ordering
 //! A release of the lock is a Release, an exchange that takes it is an Acquire, also one in the
 //! name of a waiter, to whom the wake publishes it. Readers release too: a writer comes after them.
+//! All changes of the word are read-modify-writes, so those between a release and the exchange that
+//! takes the lock do not break the chain.
 //!
 //! Source: Go `sync/rwmutex.go` for what readers and writers may expect of each other;
-//! `parking_lot` for the interface and the upgradable reader.
+//! `parking_lot` for the interface, the upgradable reader and eventual fairness.
 
+use super::attempt::Attempt;
 use super::spin::spin;
-use super::wait_queue::{End, Ended, List, Verdict, WaitQueue, Wakes, constructor};
+use super::wait_queue::{End, Ended, List, Serve, Verdict, WaitQueue, constructor};
 use crate::green::Reason;
 use crate::primitive::atomic::{AtomicU32, Ordering, mutant, ord};
 
 const WRITER: u32 = 1;
 const UPGRADABLE: u32 = 2;
-const QUEUED: u32 = 4;
-const READER: u32 = 8;
+pub(super) const QUEUED: u32 = 4;
+pub(super) const WOKEN: u32 = 8;
+const STARVING: u32 = 16;
+const READER: u32 = 32;
 const READERS: u32 = !(READER - 1);
+const HOLDERS: u32 = WRITER | UPGRADABLE | READERS;
 
 /// A reader-writer lock without data: what [`RwLock`](super::RwLock) is made of, by `lock_api`.
 #[derive(Debug)]
@@ -78,7 +92,7 @@ impl Want {
             // A reader too many for the count waits, as for a writer.
             Self::Read if word & WRITER == 0 => word.checked_add(READER),
             Self::Upgradable if word & (WRITER | UPGRADABLE) == 0 => Some(word | UPGRADABLE),
-            Self::Write if word & !QUEUED == 0 => Some(word | WRITER),
+            Self::Write if word & HOLDERS == 0 => Some(word | WRITER),
             Self::Upgrade if word & READERS == 0 => Some(word & !UPGRADABLE | WRITER),
             _ => None,
         }
@@ -100,8 +114,43 @@ impl Want {
         }
     }
 
-    fn end(self) -> End {
-        if self == Self::Upgrade { End::Front } else { End::Back }
+    /// Where it stands in the queue: one that was woken is first again, but for an upgrade.
+    fn end(self, woken: bool, first: Option<Self>) -> End {
+        match (self, woken) {
+            (Self::Upgrade, _) => End::Front,
+            (_, true) if first == Some(Self::Upgrade) => End::Second,
+            (_, true) => End::Front,
+            (_, false) => End::Back,
+        }
+    }
+}
+
+/// Who asks to be let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// One that comes along, and leaves the lock to those before it.
+    Newcomer,
+    /// One that was woken: it is before all others, and owes its `WOKEN` bit.
+    Woken,
+    /// One that passes everybody: an upgrade, a recursive reader.
+    Before,
+}
+
+impl Standing {
+    /// Whether one that wants `want` passes those that wait.
+    fn of(want: Want) -> Self {
+        if want == Want::Upgrade { Self::Before } else { Self::Newcomer }
+    }
+
+    /// Whether it may take a lock that is compatible.
+    fn may_enter(self, word: u32) -> bool {
+        let is_open = word & QUEUED == 0 || word & HOLDERS == 0;
+        self != Self::Newcomer || is_open && word & STARVING == 0
+    }
+
+    /// What is cleared in the exchange that takes the lock.
+    fn owes(self) -> u32 {
+        if self == Self::Woken { WOKEN | STARVING } else { 0 }
     }
 }
 
@@ -116,13 +165,13 @@ impl RawRwLock {
     /// Takes the lock if that needs no wait.
     #[inline]
     pub(super) fn try_take(&self, want: Want) -> bool {
-        self.exchange(want, QUEUED)
+        self.exchange(want, Standing::of(want))
     }
 
     /// Takes the lock to read, past everybody who waits: for who holds it to read already.
     #[inline]
     pub(super) fn try_take_recursive(&self) -> bool {
-        self.exchange(Want::Read, 0)
+        self.exchange(Want::Read, Standing::Before)
     }
 
     /// Takes the lock, waiting until the deadline at most; whether it was taken.
@@ -147,7 +196,14 @@ impl RawRwLock {
     #[inline]
     pub(super) fn holders(&self) -> u32 {
         // ORDERING: Relaxed; a snapshot that promises nothing.
-        self.word.load(Ordering::Relaxed) & !QUEUED
+        self.word.load(Ordering::Relaxed) & HOLDERS
+    }
+
+    /// The word, for models.
+    #[cfg(all(test, loom))]
+    pub(super) fn bits(&self) -> u32 {
+        // ORDERING: Relaxed; a model looks at what it is about, and draws no conclusions from it.
+        self.word.load(Ordering::Relaxed)
     }
 
     /// Whether somebody writes.
@@ -168,9 +224,31 @@ impl RawRwLock {
         let before = self.word.fetch_sub(held.share(), release);
         // One reader of several changes nothing for who waits.
         let is_of_interest = held != Want::Read || before & READERS == READER;
-        if before & QUEUED != 0 && is_of_interest && !mutant!("rwlock.serve") {
-            self.serve();
+        // One that is on its way sees to itself, and to those behind it, but not to an upgrade.
+        let is_seen_to = before & (WOKEN | UPGRADABLE) == WOKEN
+            || before & WOKEN != 0 && mutant!("rwlock.upgrade");
+        let serves = before & QUEUED != 0 && is_of_interest && !is_seen_to;
+        if serves && !mutant!("rwlock.serve") {
+            self.queue.serve(self);
         }
+    }
+
+    /// As [`RawRwLock::give`], to who waits first, if anybody does: nobody takes it between.
+    ///
+    /// # Safety
+    /// - The caller holds it as `held` says.
+    pub(super) unsafe fn give_fairly(&self, held: Want) {
+        // ORDERING: Relaxed; who is not seen to wait has come just now.
+        if self.word.load(Ordering::Relaxed) & QUEUED != 0 {
+            self.queue.with(|list| {
+                if !list.is_empty() && !mutant!("rwlock.fair") {
+                    // ORDERING: Relaxed; the release that follows publishes.
+                    self.word.fetch_or(STARVING, Ordering::Relaxed);
+                }
+            });
+        }
+        // SAFETY: the caller's clause.
+        unsafe { self.give(held) };
     }
 
     /// Goes from one way of holding the lock to a lesser one, without letting go of it.
@@ -184,22 +262,21 @@ impl RawRwLock {
         // ORDERING: `release` as in `give`.
         let before = self.word.fetch_add(difference, release);
         if before & QUEUED != 0 {
-            self.serve();
+            self.queue.serve(self);
         }
     }
 
-    /// Takes the lock if the word allows it and has none of the bits `barred`.
+    /// Takes the lock if the word and the standing allow it.
     #[inline]
-    fn exchange(&self, want: Want, barred: u32) -> bool {
+    fn exchange(&self, want: Want, standing: Standing) -> bool {
         // ORDERING: Relaxed; a guess that the exchange checks.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            // An upgrade goes before all others.
-            let barred = if want == Want::Upgrade { 0 } else { barred };
-            let Some(taken) = want.let_in(seen).filter(|_| seen & barred == 0) else {
+            let Some(taken) = want.let_in(seen).filter(|_| standing.may_enter(seen)) else {
                 return false;
             };
             let acquire = ord!("rwlock.take", Acquire);
+            let taken = taken & !standing.owes();
             // ORDERING: `acquire` pairs with the Release in `give` and `lessen`; publishes what
             // the last holders did. Relaxed on failure: the value is looked at again.
             match self.word.compare_exchange_weak(seen, taken, acquire, Ordering::Relaxed) {
@@ -211,78 +288,107 @@ impl RawRwLock {
 
     #[cold]
     fn take_slow(&self, want: Want, deadline_ns: impl FnOnce() -> Option<u64>) -> bool {
-        spin(&self.word, |word| word & !QUEUED == 0, |word| word & QUEUED != 0);
+        spin(&self.word, |word| word & HOLDERS == 0, |word| word & QUEUED != 0);
         if self.try_take(want) {
             return true;
         }
         let deadline_ns = deadline_ns();
-        let mut wakes = Wakes::none();
-        let ended = self.queue.wait(
-            want.reason(),
-            deadline_ns,
-            |list| self.admit(want, list.is_empty()).then_some((want.end(), want)),
-            || (),
-            |list| !mutant!("rwlock.leave") && self.serve_locked(list, &mut wakes),
-        );
-        match ended {
-            Ended::Declined | Ended::Chosen(_) => true,
-            Ended::GaveUp(more) => {
-                // Who stood behind may be compatible with who is in.
-                wakes.wake();
-                if more {
-                    self.serve();
-                }
-                false
+        let mut attempt = Attempt::default();
+        loop {
+            let ended = self.queue.wait_in_line(
+                want.reason(),
+                deadline_ns,
+                |list| self.admit(want, &mut attempt, list),
+                self,
+            );
+            match ended {
+                Ended::Chosen(Verdict::Granted) => return true,
+                Ended::GaveUp(()) => return false,
+                Ended::Declined if !attempt.woken => return true,
+                Ended::Declined => break,
+                Ended::Chosen(Verdict::Retry) => attempt.woken = true,
+            }
+            if self.exchange(want, Standing::Woken) {
+                break;
             }
         }
+        // It came in first of all: those behind it may be let in beside it.
+        // ORDERING: Relaxed; who queues later sees our share.
+        let is_followed = self.word.load(Ordering::Relaxed) & QUEUED != 0;
+        if is_followed && want != Want::Write && !mutant!("rwlock.behind") {
+            self.queue.serve(self);
+        }
+        true
     }
 
-    /// Under the queue's lock: whether there is something to wait for, which whoever holds the
-    /// lock then sees. `false`: the lock has been taken.
-    fn admit(&self, want: Want, is_first: bool) -> bool {
+    /// Under the queue's lock: where to wait, which whoever holds the lock then sees; `None`: the
+    /// lock has been taken.
+    fn admit(
+        &self,
+        want: Want,
+        attempt: &mut Attempt,
+        list: &List<Want, ()>,
+    ) -> Option<(End, Want)> {
+        let first = list.first();
+        let standing = match (attempt.woken, first) {
+            (true, _) => Standing::Woken,
+            // Nobody is before it.
+            (false, None) => Standing::Before,
+            (false, Some(_)) => Standing::of(want),
+        };
+        let starves = attempt.woken && attempt.has_starved() && !mutant!("rwlock.starving");
+        let mark = if starves { QUEUED | STARVING } else { QUEUED };
         // ORDERING: Relaxed; a guess that the exchange checks.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let may_enter = is_first || want == Want::Upgrade;
-            let taken = want.let_in(seen).filter(|_| may_enter);
-            let next = taken.unwrap_or(seen | QUEUED);
+            let taken = want.let_in(seen).filter(|_| standing.may_enter(seen));
+            let next = match taken {
+                Some(taken) => taken & !standing.owes(),
+                None => seen & !(standing.owes() & WOKEN) | mark,
+            };
             let acquire = ord!("rwlock.admit", Acquire);
             // ORDERING: `acquire` pairs with the Release in `give` and `lessen`, if the lock
             // was taken; a waiter needs none. Relaxed on failure: the value is looked at again.
             match self.word.compare_exchange_weak(seen, next, acquire, Ordering::Relaxed) {
-                Ok(_) => return taken.is_none(),
+                Ok(_) if taken.is_some() => return None,
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
+        }
+        let end = want.end(attempt.woken, first);
+        attempt.woken = false;
+        Some((end, want))
+    }
+}
+
+impl Serve<Want> for RawRwLock {
+    /// Grants the lock if nobody can come between: while it is held, or `STARVING`, and to an
+    /// upgrade. Otherwise the waiter is sent to try again, and those behind it wait for that.
+    fn serve_first(&self, want: Want) -> Option<Verdict> {
+        // ORDERING: Relaxed; a guess that the exchange checks.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let taken = want.let_in(seen)?;
+            if want != Want::Upgrade && seen & WOKEN != 0 {
+                return None;
+            }
+            let is_contested = seen & (HOLDERS | STARVING) == 0;
+            let (next, verdict) = match is_contested {
+                true => (seen | WOKEN, Verdict::Retry),
+                false => (taken & !STARVING, Verdict::Granted),
+            };
+            let acquire = ord!("rwlock.grant", Acquire);
+            // ORDERING: `acquire` as in `exchange`, in the name of the waiter, to whom the wake
+            // publishes it. Relaxed on failure: the value is looked at again.
+            match self.word.compare_exchange_weak(seen, next, acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(verdict),
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Lets in whoever is first and compatible, and then the next.
-    #[cold]
-    fn serve(&self) {
-        loop {
-            let mut wakes = Wakes::none();
-            let more = self.queue.with(|list| self.serve_locked(list, &mut wakes));
-            wakes.wake();
-            if !more {
-                return;
-            }
-        }
-    }
-
-    /// Under the queue's lock: lets in as many as `wakes` has room for; whether there may be more.
-    fn serve_locked(&self, list: &mut List<Want, ()>, wakes: &mut Wakes) -> bool {
-        while let Some(want) = list.first() {
-            if wakes.is_full() {
-                return true;
-            }
-            // In the name of the waiter.
-            if !self.exchange(want, 0) {
-                return false;
-            }
-            wakes.push(list.choose_first(Verdict::Granted));
-        }
+    fn note_empty(&self) {
         // ORDERING: Relaxed; says nothing but that the queue is empty, under its lock.
-        self.word.fetch_and(!QUEUED, Ordering::Relaxed);
-        false
+        self.word.fetch_and(!(QUEUED | STARVING), Ordering::Relaxed);
     }
 }

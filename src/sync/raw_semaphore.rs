@@ -11,12 +11,12 @@
 //! - **FirstComeFirstServed**: while somebody waits nobody else takes a permit, so a waiter that
 //!   wants many is not passed by those who want few.
 //! - **Served**: with the queue's lock free, the first waiter wants more than there are, or
-//!   somebody is on its way to [`RawSemaphore::serve`].
+//!   somebody is on its way to [`WaitQueue::serve`].
 //!
 //! Source: Go's and tokio's semaphores, which both queue in order; the queue is that of this
 //! directory.
 
-use super::wait_queue::{End, Ended, List, Verdict, WaitQueue, Wakes, constructor};
+use super::wait_queue::{End, Ended, Serve, Verdict, WaitQueue, constructor};
 use crate::green::Reason;
 use crate::primitive::atomic::{AtomicUsize, Ordering, mutant, ord};
 
@@ -101,7 +101,7 @@ impl RawSemaphore {
             }
         }
         if seen & QUEUED != 0 && !mutant!("semaphore.serve") {
-            self.serve();
+            self.queue.serve(self);
         }
         true
     }
@@ -126,26 +126,13 @@ impl RawSemaphore {
 
     #[cold]
     fn take_slow(&self, wanted: usize, deadline_ns: impl FnOnce() -> Option<u64>) -> bool {
-        let deadline_ns = deadline_ns();
-        let mut wakes = Wakes::none();
-        let ended = self.queue.wait(
+        let ended = self.queue.wait_in_line(
             Reason::Semaphore,
-            deadline_ns,
+            deadline_ns(),
             |list| self.admit(wanted, list.is_empty()).then_some((End::Back, wanted)),
-            || (),
-            |list| !mutant!("semaphore.leave") && self.serve_locked(list, &mut wakes),
+            self,
         );
-        match ended {
-            Ended::Declined | Ended::Chosen(_) => true,
-            Ended::GaveUp(more) => {
-                // Who stood behind may want less.
-                wakes.wake();
-                if more {
-                    self.serve();
-                }
-                false
-            }
-        }
+        ended != Ended::GaveUp(())
     }
 
     /// Under the queue's lock: whether there is something to wait for, which whoever puts permits
@@ -165,35 +152,16 @@ impl RawSemaphore {
             }
         }
     }
+}
 
-    /// Gives permits to whoever is first, if there are as many as it wants, and then to the next.
-    #[cold]
-    fn serve(&self) {
-        loop {
-            let mut wakes = Wakes::none();
-            let more = self.queue.with(|list| self.serve_locked(list, &mut wakes));
-            wakes.wake();
-            if !more {
-                return;
-            }
-        }
+impl Serve<usize> for RawSemaphore {
+    /// Permits, in the name of the waiter, if there are as many as it wants.
+    fn serve_first(&self, wanted: usize) -> Option<Verdict> {
+        self.exchange(wanted, 0).then_some(Verdict::Granted)
     }
 
-    /// Under the queue's lock: as [`RawSemaphore::serve`], for as many as `wakes` has room for;
-    /// whether there may be more.
-    fn serve_locked(&self, list: &mut List<usize, ()>, wakes: &mut Wakes) -> bool {
-        while let Some(wanted) = list.first() {
-            if wakes.is_full() {
-                return true;
-            }
-            // In the name of the waiter.
-            if !self.exchange(wanted, 0) {
-                return false;
-            }
-            wakes.push(list.choose_first(Verdict::Granted));
-        }
+    fn note_empty(&self) {
         // ORDERING: Relaxed; says nothing but that the queue is empty, under its lock.
         self.word.fetch_and(!QUEUED, Ordering::Relaxed);
-        false
     }
 }

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 /// `try_…`, `…_for` and `…_until` forms, `read_recursive`, … and those of the guards: `downgrade`,
 /// `upgrade`, `unlock_fair`, `map`. There is no poisoning. Guards are not `Send`.
 ///
-/// **Fairness.** Strictly first come, first served: nobody passes a thread that waits, and readers
-/// that stand in a row come in together. So a `read` waits if a writer waits, even while others
-/// read; a thread that reads already and reads again must use `read_recursive`, which passes
-/// everybody, or it may wait for itself. An upgrade goes first of all.
+/// **Fairness.** While the lock is held nobody passes a thread that waits, and readers that stand
+/// in a row come in together. So a `read` waits if a writer waits, even while others read; a thread
+/// that reads already and reads again must use `read_recursive`, which passes everybody, or it may
+/// wait for itself. An upgrade goes first of all. A lock that comes free goes to whoever runs, as
+/// a [`Mutex`](super::Mutex) does, until who waits longest has lost it for 0.5 ms; or at once to
+/// who waits longest, by `unlock_fair`.
 ///
-/// **Blocking.** As [`Mutex`](super::Mutex). At most 2²⁹ − 1 threads read at a time; more wait.
+/// **Blocking.** As [`Mutex`](super::Mutex). At most 2²⁷ − 1 threads read at a time; more wait.
 ///
 /// # Examples
 /// ```
@@ -119,17 +121,17 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
     }
 }
 
-// SAFETY: every unlock hands the lock to who waits first.
+// SAFETY: the fair forms hand the lock to who waits first.
 unsafe impl lock_api::RawRwLockFair for RawRwLock {
     #[inline]
     unsafe fn unlock_shared_fair(&self) {
         // SAFETY: the caller's clause.
-        unsafe { self.give(Want::Read) };
+        unsafe { self.give_fairly(Want::Read) };
     }
     #[inline]
     unsafe fn unlock_exclusive_fair(&self) {
         // SAFETY: the caller's clause.
-        unsafe { self.give(Want::Write) };
+        unsafe { self.give_fairly(Want::Write) };
     }
 }
 
@@ -215,12 +217,12 @@ unsafe impl lock_api::RawRwLockUpgrade for RawRwLock {
     }
 }
 
-// SAFETY: every unlock hands the lock to who waits first.
+// SAFETY: the fair forms hand the lock to who waits first.
 unsafe impl lock_api::RawRwLockUpgradeFair for RawRwLock {
     #[inline]
     unsafe fn unlock_upgradable_fair(&self) {
         // SAFETY: the caller's clause.
-        unsafe { self.give(Want::Upgradable) };
+        unsafe { self.give_fairly(Want::Upgradable) };
     }
 }
 

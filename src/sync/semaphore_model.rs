@@ -4,7 +4,7 @@
 // MUTANT: semaphore.take KILLED-BY sync::semaphore_model::what_a_permit_was_held_for_is_seen_by_the_next
 // MUTANT: semaphore.admit KILLED-BY sync::semaphore_model::what_a_permit_was_held_for_is_seen_by_the_next
 // MUTANT: semaphore.serve KILLED-BY sync::semaphore_model::what_a_permit_was_held_for_is_seen_by_the_next
-// MUTANT: semaphore.leave KILLED-BY sync::semaphore_model::who_wants_less_passes_one_that_gives_up
+// MUTANT: queue.leave KILLED-BY sync::semaphore_model::who_wants_less_passes_one_that_gives_up
 
 use super::raw_semaphore::RawSemaphore;
 use crate::primitive::model::{Shared, check};

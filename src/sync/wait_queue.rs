@@ -21,6 +21,7 @@
 
 use crate::green::Reason;
 use crate::green::wait::Outcome;
+use crate::primitive::atomic::mutant;
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Lock, Rank};
 use crate::sched;
@@ -61,6 +62,8 @@ pub(super) enum End {
     Back,
     /// Before all others.
     Front,
+    /// Behind the first one, if there is one.
+    Second,
 }
 
 /// How a wait ended.
@@ -164,6 +167,21 @@ impl<K: Copy, S> List<K, S> {
         false
     }
 
+    /// Asks `primitive` about the first waiter, and then about the next, until one has to wait or
+    /// `wakes` is full; whether there may be more.
+    #[must_use]
+    fn serve(&mut self, wakes: &mut Wakes, primitive: &impl Serve<K>) -> bool {
+        while let Some(want) = self.first() {
+            if wakes.is_full() {
+                return true;
+            }
+            let Some(verdict) = primitive.serve_first(want) else { return false };
+            wakes.push(self.choose_first(verdict));
+        }
+        primitive.note_empty();
+        false
+    }
+
     fn link(&mut self, node: NonNull<Node<K>>, end: End) {
         let Some(head) = self.head else {
             // SAFETY: the caller's own node, not in any list.
@@ -171,12 +189,17 @@ impl<K: Copy, S> List<K, S> {
             self.head = Some(node);
             return;
         };
-        // SAFETY: NodeLives, and the lock is held.
-        let last = unsafe { edit(head, |links| std::mem::replace(&mut links.previous, node)) };
-        // SAFETY: as above; `last` may be `head`, whose edit has ended.
-        unsafe { edit(last, |links| links.next = node) };
+        let next = match end {
+            End::Back | End::Front => head,
+            // SAFETY: NodeLives, and the lock is held.
+            End::Second => unsafe { edit(head, |links| links.next) },
+        };
+        // SAFETY: as above.
+        let previous = unsafe { edit(next, |links| std::mem::replace(&mut links.previous, node)) };
+        // SAFETY: as above; `previous` may be `next`, whose edit has ended.
+        unsafe { edit(previous, |links| links.next = node) };
         // SAFETY: the caller's own node, not in any list.
-        unsafe { edit(node, |links| (links.next, links.previous) = (head, last)) };
+        unsafe { edit(node, |links| (links.next, links.previous) = (next, previous)) };
         if end == End::Front {
             self.head = Some(node);
         }
@@ -199,6 +222,15 @@ impl<K: Copy, S> List<K, S> {
     }
 }
 
+/// A primitive that serves its waiters in order; asked under the queue's lock.
+pub(super) trait Serve<K> {
+    /// Gives the first waiter what it wants, or sends it to try again, if the word allows it.
+    fn serve_first(&self, want: K) -> Option<Verdict>;
+
+    /// Nobody waits any more.
+    fn note_empty(&self);
+}
+
 /// The list behind its lock; see the module.
 #[derive(Debug)]
 pub(super) struct WaitQueue<K, S = ()> {
@@ -217,6 +249,46 @@ impl<K: Copy, S> WaitQueue<K, S> {
     #[inline]
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut List<K, S>) -> R) -> R {
         f(&mut self.lock.lock())
+    }
+
+    /// Serves whoever is first, and then the next.
+    #[cold]
+    pub(super) fn serve(&self, primitive: &impl Serve<K>) {
+        loop {
+            let mut wakes = Wakes::none();
+            let more = self.with(|list| list.serve(&mut wakes, primitive));
+            wakes.wake();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// As [`WaitQueue::wait`] in the queue of `primitive`. Who gives up serves: those who stood
+    /// behind may be content with less.
+    ///
+    /// # Switches
+    pub(super) fn wait_in_line(
+        &self,
+        reason: Reason,
+        deadline_ns: Option<u64>,
+        admit: impl FnOnce(&mut List<K, S>) -> Option<(End, K)>,
+        primitive: &impl Serve<K>,
+    ) -> Ended<()> {
+        let mut wakes = Wakes::none();
+        let left =
+            |list: &mut List<K, S>| !mutant!("queue.leave") && list.serve(&mut wakes, primitive);
+        match self.wait(reason, deadline_ns, admit, || (), left) {
+            Ended::Declined => Ended::Declined,
+            Ended::Chosen(verdict) => Ended::Chosen(verdict),
+            Ended::GaveUp(more) => {
+                wakes.wake();
+                if more {
+                    self.serve(primitive);
+                }
+                Ended::GaveUp(())
+            }
+        }
     }
 
     /// Waits in the queue, until chosen or until the deadline.

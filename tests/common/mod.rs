@@ -16,23 +16,68 @@ impl Watchdog {
         let done = Arc::new(AtomicBool::new(false));
         let watched = done.clone();
         std::thread::spawn(move || {
-            let start = Instant::now();
-            while start.elapsed() < limit {
+            let mut given = GivenTime::new();
+            while given.so_far() < limit {
                 if watched.load(Ordering::Acquire) {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
-            let metrics = gthread::inspect::metrics();
-            let mut text = format!("{name}: not done after {limit:?}\n{metrics}\n");
-            let dump = gthread::inspect::dump().to_string();
-            dump.lines().take(200).for_each(|line| text.extend([line, "\n"]));
-            // NOTE: not by `eprintln`, which the harness catches, and the abort would lose.
-            let _ = std::io::stderr().write_all(text.as_bytes());
+            explain(name, limit);
             std::process::abort();
         });
         Self(done)
     }
+}
+
+/// Says what everybody is doing. Not by the macros: what those write is captured by the harness,
+/// and would be lost with the process.
+fn explain(name: &str, limit: Duration) {
+    let mut text = format!("{name}: not done after {limit:?}\n{}\n", gthread::inspect::metrics());
+    for line in gthread::inspect::dump().to_string().lines().take(200) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let _nobody_to_tell = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The time that the machine has given this process: while one of its threads waits for a CPU, on
+/// a machine that others use too, a tenth counts. So what hangs is found in time, and what is only
+/// kept from running is not taken for it.
+struct GivenTime {
+    since: Instant,
+    waited: Duration,
+    counted: Duration,
+}
+
+impl GivenTime {
+    fn new() -> Self {
+        Self { since: Instant::now(), waited: waited_for_cpus(), counted: Duration::ZERO }
+    }
+
+    /// Looked up about once a second.
+    fn so_far(&mut self) -> Duration {
+        let passed = self.since.elapsed();
+        if passed >= Duration::from_secs(1) {
+            let waited = waited_for_cpus();
+            let starved = waited.saturating_sub(self.waited).min(passed);
+            self.counted += passed - starved * 9 / 10;
+            self.waited = waited;
+            self.since = Instant::now();
+        }
+        self.counted
+    }
+}
+
+/// How long all threads of the process have been ready to run and did not, in sum; zero where the
+/// kernel does not say.
+fn waited_for_cpus() -> Duration {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Duration::ZERO };
+    let of_one = |directory: std::fs::DirEntry| -> Option<u64> {
+        let line = std::fs::read_to_string(directory.path().join("schedstat")).ok()?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    Duration::from_nanos(threads.flatten().filter_map(of_one).sum())
 }
 
 impl Drop for Watchdog {
@@ -78,6 +123,11 @@ impl Random {
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next() | 1)
     }
+}
+
+/// How many times its usual work a stress test is asked to do: `GTHREAD_STRESS`, or 1.
+pub(crate) fn stress_asked() -> u64 {
+    std::env::var("GTHREAD_STRESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// A runtime with `processors` processors.

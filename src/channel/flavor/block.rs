@@ -2,7 +2,7 @@
 //! keep.
 
 use crate::channel::snooze::Snooze;
-use crate::primitive::atomic::{AtomicPtr, AtomicU32, Ordering, ord};
+use crate::primitive::atomic::{AtomicPtr, AtomicU32, ord};
 use crate::primitive::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
@@ -75,8 +75,8 @@ impl<T> Block<T> {
     pub(super) fn wait_for_next(&self) -> *mut Self {
         let mut snooze = Snooze::new();
         loop {
-            // ORDERING: Acquire; pairs with the Release in `reserve_to_send`: the block.
-            let next = self.next.load(Ordering::Acquire);
+            // ORDERING: Acquire; pairs with the Release in `append`: the block.
+            let next = self.next.load(ord!("list.next", Acquire));
             if !next.is_null() {
                 return next;
             }

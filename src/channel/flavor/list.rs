@@ -114,8 +114,9 @@ impl<T> List<T> {
         self.tail.index.fetch_add(STEP, ord!("list.append.index", Release));
         // SAFETY: our slot was not taken yet, so the block lives (BlockLives).
         let block = unsafe { block.as_ref() };
-        // ORDERING: Release; pairs with the Acquire in `wait_for_next`: the block.
-        block.next.store(next, Ordering::Release);
+        // ORDERING: Release; pairs with the Acquire in `wait_for_next`: the block, for receivers
+        // that were spared the look at `tail` (see `MARK`).
+        block.next.store(next, ord!("list.append.next", Release));
     }
 
     /// Reserves the slot of the next message to receive, and waits until it is there.

@@ -3,6 +3,8 @@
 // MUTANT: list.state KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.put KILLED-BY channel::flavor::list_model::blocks_are_strung_together
 // MUTANT: list.taken KILLED-BY channel::flavor::list_model::a_block_is_freed_when_all_are_done
+// MUTANT: list.next KILLED-BY channel::flavor::list_model::a_receiver_spared_the_tail_sees_the_next_block
+// MUTANT: list.append.next KILLED-BY channel::flavor::list_model::a_receiver_spared_the_tail_sees_the_next_block
 // MUTANT: list.tail.index KILLED-BY channel::flavor::list_model::two_senders_fill_blocks
 // MUTANT: list.tail.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
 // MUTANT: list.append.block EQUIVALENT: the index beside it orders the block; beside an older index it is not used
@@ -88,6 +90,30 @@ fn a_block_is_freed_when_all_are_done() {
         };
         let mine = channel.try_recv().expect("there are two");
         assert_eq!(mine + other.join().expect("no panic"), 3);
+    });
+}
+
+/// A receiver that finds the second block followed by a third does not look at `tail` while it
+/// empties the second, so `next` alone shows it what the third was made with.
+///
+/// Where it looks at `tail`, the exchange there shows it: senders make a block before they reserve
+/// the slot that calls for it. So the model needs a sender that is two blocks ahead.
+#[test]
+fn a_receiver_spared_the_tail_sees_the_next_block() {
+    check(|| {
+        let channel = channel();
+        (1..=2).for_each(|i| assert_eq!(channel.send(i), Ok(())));
+        let sender = {
+            let channel = channel.clone();
+            thread::spawn(move || (3..=4).for_each(|i| assert_eq!(channel.send(i), Ok(()))))
+        };
+        for i in 1..=4 {
+            match channel.try_recv() {
+                Ok(value) => assert_eq!(value, i),
+                Err(_) => break,
+            }
+        }
+        sender.join().expect("no panic");
     });
 }
 
