@@ -216,6 +216,6 @@ fn machine() -> String {
     format!(
         "{cores} cores of {}, Linux {}",
         model.map_or("an unnamed processor", |(_, model)| model),
-        kernel.trim()
+        kernel.trim().split('-').next().unwrap_or_default()
     )
 }
