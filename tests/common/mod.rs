@@ -21,7 +21,7 @@ impl Watchdog {
                 if watched.load(Ordering::Acquire) {
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                given.sleep();
             }
             explain(name, limit);
             std::process::abort();
@@ -42,17 +42,28 @@ fn explain(name: &str, limit: Duration) {
 }
 
 /// The time that the machine has given this process: while one of its threads waits for a CPU, on
-/// a machine that others use too, a tenth counts. So what hangs is found in time, and what is only
-/// kept from running is not taken for it.
+/// a machine that others use too, a tenth counts; and so it does by how much the thread that counts
+/// sleeps too long, which tells of a machine that stands still, and of a kernel that says nothing.
+/// So what hangs is found in time, and what is only kept from running is not taken for it.
 struct GivenTime {
     since: Instant,
     waited: Duration,
+    overslept: Duration,
     counted: Duration,
 }
 
 impl GivenTime {
     fn new() -> Self {
-        Self { since: Instant::now(), waited: waited_for_cpus(), counted: Duration::ZERO }
+        let (waited, zero) = (waited_for_cpus(), Duration::ZERO);
+        Self { since: Instant::now(), waited, overslept: zero, counted: zero }
+    }
+
+    /// Sleeps for a moment.
+    fn sleep(&mut self) {
+        const MOMENT: Duration = Duration::from_millis(20);
+        let start = Instant::now();
+        std::thread::sleep(MOMENT);
+        self.overslept += start.elapsed().saturating_sub(2 * MOMENT);
     }
 
     /// Looked up about once a second.
@@ -60,9 +71,9 @@ impl GivenTime {
         let passed = self.since.elapsed();
         if passed >= Duration::from_secs(1) {
             let waited = waited_for_cpus();
-            let starved = waited.saturating_sub(self.waited).min(passed);
+            let starved = waited.saturating_sub(self.waited).max(self.overslept).min(passed);
             self.counted += passed - starved * 9 / 10;
-            self.waited = waited;
+            (self.waited, self.overslept) = (waited, Duration::ZERO);
             self.since = Instant::now();
         }
         self.counted
@@ -244,6 +255,7 @@ pub(crate) fn silence_panics_on_purpose() {
                     || text.starts_with("dropped `SelectedOperation`")
                     || text.starts_with("failed to spawn a green thread")
                     || text.starts_with("cannot start the default runtime")
+                    || text == "LazyLock instance has previously been poisoned"
             };
             if !message_of(info).is_some_and(is_on_purpose) {
                 previous(info);

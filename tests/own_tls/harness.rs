@@ -20,6 +20,10 @@ macro_rules! alone {
 
 const CHILD: &str = "GTHREAD_TEST_ALONE";
 
+/// Within which a test that has to pass ends: many times what it takes, for machines that others
+/// use too.
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+
 /// The function behind [`alone!`]; `place` is the path of a function inside the test.
 pub(crate) fn alone(place: &str, body: fn()) {
     let path = place.strip_suffix("::here").expect("a path");
@@ -29,7 +33,7 @@ pub(crate) fn alone(place: &str, body: fn()) {
         assert_eq!(PANICS.load(SeqCst), 0, "green threads that panicked");
         return;
     }
-    if let Outcome::Failed(outcome) = child(name, None, Duration::from_secs(120)) {
+    if let Outcome::Failed(outcome) = child(name, None, LIMIT) {
         panic!("{name}: {outcome}");
     }
 }
