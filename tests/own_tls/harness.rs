@@ -53,6 +53,8 @@ pub(crate) fn child(name: &str, setting: Option<(&str, &str)>, limit: Duration) 
     let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A server of names that is away, or drops what is asked by many at once, is not waited for long.
+    command.env("RES_OPTIONS", "timeout:1 attempts:1");
     command.envs(setting).process_group(0);
     let mut process = command.spawn().expect("a process");
     let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
