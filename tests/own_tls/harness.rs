@@ -2,9 +2,11 @@
 
 pub(crate) use crate::scheduler::yield_now;
 use crate::scheduler::{run, spawn};
+use std::ffi::{CString, OsString};
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -147,22 +149,57 @@ pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
     group.wait();
 }
 
-/// Compiles C to a shared object in a directory of this process; `None` without a compiler.
-pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+/// A compiled module, in a directory of its own that goes when this is dropped: what has been
+/// loaded stays.
+pub(crate) struct SharedObject(PathBuf);
+
+impl std::ops::Deref for SharedObject {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for SharedObject {
+    fn as_ref(&self) -> &Path {
+        self
+    }
+}
+
+impl Drop for SharedObject {
+    fn drop(&mut self) {
+        let directory = self.0.parent().expect("made with one");
+        std::fs::remove_dir_all(directory).expect("nobody else's");
+    }
+}
+
+/// Makes a directory that nobody has had before.
+fn new_directory() -> PathBuf {
+    let name = std::env::temp_dir().join("gthread-XXXXXX").into_os_string();
+    let name = CString::new(name.into_vec()).expect("a path").into_raw();
+    // SAFETY: a string of our own, of which the last six bytes are written to.
+    let made = unsafe { libc::mkdtemp(name) };
+    assert!(!made.is_null(), "{}", std::io::Error::last_os_error());
+    // SAFETY: from `into_raw` above, and as long as it was.
+    let name = unsafe { CString::from_raw(name) };
+    OsString::from_vec(name.into_bytes()).into()
+}
+
+/// Compiles C to a shared object; `None` without a compiler.
+pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<SharedObject> {
     if cfg!(target_feature = "crt-static") {
         eprintln!("note: skipped, a static program loads no modules");
         return None;
     }
-    let directory = std::env::temp_dir().join(format!("gthread-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let object = directory.join(format!("lib{name}.so"));
-    let text = directory.join(format!("{name}.c"));
+    let object = SharedObject(new_directory().join(format!("lib{name}.so")));
+    let text = object.with_file_name(format!("{name}.c"));
     std::fs::write(&text, source).expect("a file");
     let compiled = Command::new(std::env::var_os("CC").unwrap_or("cc".into()))
         .args(["-shared", "-fPIC", "-O1"])
         .args(flags)
         .arg("-o")
-        .args([&object, &text])
+        .args([&*object, &text])
         .status();
     match compiled {
         Ok(status) if status.success() => Some(object),
