@@ -78,8 +78,13 @@ impl fmt::Debug for Thread {
 }
 
 /// A handle of the running thread, green or not.
+///
+/// # Panics
+/// Where `std::thread::current` does: on an OS thread that comes to use this crate only in a
+/// destructor that runs when its thread-locals are gone, as those of thread-specific keys do. To
+/// wait there is fine.
 pub fn current() -> Thread {
-    let header = sched::current_or_adopt();
+    let header = sched::current_for_handle();
     header.join.retain();
     Thread { header: NonNull::from(header) }
 }

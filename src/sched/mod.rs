@@ -62,7 +62,7 @@ cfg_if::cfg_if! {
         pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
         pub(crate) use crate::green::Token;
         pub(crate) use wait::{
-            Claimed, claim, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,
+            Claimed, claim, current_for_handle, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,
         };
         pub(crate) use yielding::yield_now;
 
