@@ -20,6 +20,9 @@ mod relay_model;
 pub(crate) mod spare_list;
 #[cfg(all(test, loom))]
 mod spare_model;
+mod ties;
+#[cfg(all(test, loom))]
+mod ties_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
@@ -49,11 +52,13 @@ cfg_if::cfg_if! {
         mod spin;
         mod suspect;
         mod switch;
+        mod tie;
         mod timeout;
         mod wait;
         mod yielding;
 
-        pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
+        pub(crate) use blocking::blocking;
+        pub(crate) use tie::{mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
         pub(crate) use spawn::cancel_unstarted;
         pub(crate) use spin::may_spin;
