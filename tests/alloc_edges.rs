@@ -12,6 +12,8 @@
     reason = "a test that unwraps is a test that fails, and it explains itself"
 )]
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,11 +65,18 @@ fn everything_freed_goes_back_to_the_kernel() {
     let peak = alloc::stats();
     assert!(peak.live_bytes > before.live_bytes + (150 << 20), "{peak}");
     drop(blocks);
-    let given = alloc::collect(Collect::Everything);
-    let after = alloc::stats();
+    alloc::collect(Collect::Everything);
+    // With what the scavenger that another test has started gave, if it was quicker.
+    let given = alloc::stats().scavenged_bytes - before.scavenged_bytes;
     assert!(given > 100 << 20, "{given}");
-    assert!(after.resident_bytes < before.resident_bytes + (20 << 20), "{after}");
-    assert_eq!(after.retained_bytes, 0, "{after}");
+    // The thread of a test that has just ended may free a page between the two calls.
+    let all_went = (0..100).any(|_| {
+        alloc::collect(Collect::Everything);
+        let after = alloc::stats();
+        assert!(after.resident_bytes < before.resident_bytes + (20 << 20), "{after}");
+        after.retained_bytes == 0
+    });
+    assert!(all_went, "{}", alloc::stats());
 }
 
 #[test]
@@ -75,9 +84,8 @@ fn the_scavenger_gives_back_what_nobody_asks_it_for() {
     let _alone = alone();
     assert!(alloc::start_scavenger());
     drop((0..40_000).map(|index| vec![1u8; 64 + index % 8000]).collect::<Vec<_>>());
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let _dog = common::watch("the_scavenger_gives_back_what_nobody_asks_it_for");
     while alloc::stats().retained_bytes > 30 << 20 {
-        assert!(std::time::Instant::now() < limit, "{}", alloc::stats());
         thread::sleep(std::time::Duration::from_millis(50));
     }
 }
@@ -91,15 +99,21 @@ fn the_counts_of_the_statistics_are_those_of_the_program() {
         let stats = alloc::stats();
         stats.classes.iter().find(|row| row.block_bytes == class).map_or(0, |row| row.live_blocks)
     };
-    let before = live();
-    // SAFETY: the size is not 0.
-    let blocks: Vec<_> = (0..1000).map(|_| unsafe { GLOBAL.alloc(layout) } as usize).collect();
-    assert_eq!(live(), before + 1000);
-    for block in blocks {
-        // SAFETY: live, and of this layout.
-        unsafe { GLOBAL.dealloc(block as *mut u8, layout) };
-    }
-    assert_eq!(live(), before);
+    // The harness's thread may take or give a block of the class meanwhile, now and then.
+    let mut counts = Vec::new();
+    let counts_right = (0..10).any(|_| {
+        let before = live();
+        // SAFETY: the size is not 0.
+        let blocks: Vec<_> = (0..1000).map(|_| unsafe { GLOBAL.alloc(layout) } as usize).collect();
+        let full = live();
+        for block in blocks {
+            // SAFETY: live, and of this layout.
+            unsafe { GLOBAL.dealloc(block as *mut u8, layout) };
+        }
+        counts.push((before, full, live()));
+        counts.last() == Some(&(before, before + 1000, before))
+    });
+    assert!(counts_right, "before, full, after: {counts:?}");
     assert!(alloc::stats().to_string().contains("retained"));
 }
 
@@ -108,7 +122,11 @@ fn the_counts_of_the_statistics_are_those_of_the_program() {
 #[cfg(feature = "fault-injection")]
 #[test]
 fn memory_that_runs_out_at_any_point_is_a_null_pointer() {
-    let _alone = alone();
+    // In a process of its own: memory runs out for the threads of other tests too.
+    let name = "memory_that_runs_out_at_any_point_is_a_null_pointer";
+    if !common::is_child(name) {
+        return common::assert_passed(&common::in_child(name, &[]));
+    }
     let sizes = [16, 3000, 40_000, 5 << 20, 40 << 20, 100 << 20];
     let mut blocks: Vec<(usize, Layout)> = Vec::with_capacity(1000);
     for count in 0.. {

@@ -6,27 +6,37 @@ mod common;
 
 use gthread::alloc::{self, Collect, GthreadAlloc};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 #[cfg_attr(not(feature = "test-allocator"), global_allocator)]
 #[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
 
+/// The tests look at the whole process: one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Nobody allocates, nobody ticks but the monitor, and the processors are idle.
 #[test]
 fn the_monitor_gives_back_what_green_threads_have_freed() {
+    let _alone = alone();
     let _watch = common::watch("the_monitor_gives_back_what_green_threads_have_freed");
+    // Looked at before anything is freed: the monitor may be quicker than this thread.
+    let before = alloc::stats();
     let fill = |seed: usize| {
         let blocks: Vec<Vec<u8>> = (0..4_000).map(|at| vec![1; 16 + (seed + at) % 1500]).collect();
         blocks.len()
     };
     let threads: Vec<_> = (0..4).map(|seed| gthread::spawn(move || fill(seed))).collect();
     assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>(), 16_000);
-    let full = alloc::stats();
     // The condition is waited for, not a time; the watchdog ends a wait in vain.
     loop {
         let stats = alloc::stats();
-        if stats.scavenged_bytes > full.scavenged_bytes
+        if stats.scavenged_bytes > before.scavenged_bytes
             && stats.retained_bytes <= stats.committed_bytes / 8 + (2 << 20)
         {
             break;
@@ -37,6 +47,7 @@ fn the_monitor_gives_back_what_green_threads_have_freed() {
 
 #[test]
 fn collect_everything_leaves_no_free_page_resident() {
+    let _alone = alone();
     let blocks: Vec<Vec<u8>> = (0..5000).map(|at| vec![1; 16 + at % 3000]).collect();
     drop(blocks);
     alloc::collect(Collect::Everything);
@@ -83,6 +94,7 @@ fn switches() -> u64 {
 /// which no thread of the runtime wakes, sooner or later.
 #[test]
 fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
+    let _alone = alone();
     // An unoptimised scavenger under load is slow, and one per cent is all it may use.
     let name = "a_program_with_parked_threads_and_freed_memory_falls_asleep";
     let _watch = common::Watchdog::new(name, Duration::from_secs(300));

@@ -112,15 +112,17 @@ fn thread_churn(threads: usize) -> usize {
     let passed_on: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
     for _ in 0..threads / 4 {
         thread::scope(|scope| {
-            for _ in 0..4 {
+            let threads = [(); 4].map(|()| {
                 let (passed_on, mut random) = (&passed_on, random.fork());
                 scope.spawn(move || {
                     churn(&mut random, 40);
                     let others = std::mem::take(&mut *passed_on.lock().unwrap());
                     passed_on.lock().unwrap().extend((0..20).map(|i| vec![1; 20 + i * 100]));
                     drop(others);
-                });
-            }
+                })
+            });
+            // By name: a scope alone does not wait until their caches are gone.
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
     }
     drop(passed_on);

@@ -32,11 +32,10 @@ fn alone(name: &'static str, body: fn()) -> String {
     errors_of(&output)
 }
 
-/// Waits for a thing that happens soon, in other threads.
+/// Waits for a thing that happens soon, in other threads; the watchdog ends a wait in vain.
 fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
+    println!("waits: {what}");
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
         std::thread::yield_now();
     }
 }

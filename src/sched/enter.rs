@@ -59,16 +59,19 @@ pub(crate) fn enter(green: &Green) -> Entered<'_> {
     if machine.bias.enter() == Tenure::Lost {
         lose(machine);
     }
-    let mut entered = Entered {
-        shared,
-        machine,
-        processor: machine.processor(),
-        _not_send: std::marker::PhantomData,
-    };
-    if entered.processor.is_none() {
-        entered.reattach();
+    let processor = machine.processor().or_else(|| reattach(shared, machine));
+    Entered { shared, machine, processor, _not_send: std::marker::PhantomData }
+}
+
+/// Detached: takes an idle processor, if there is one; then nobody needs this one's place.
+#[cold]
+fn reattach(shared: &Shared, machine: &Machine) -> Option<&'static Processor> {
+    if machine.locked.get().is_some() || !shared.idle.is_any_idle() {
+        return None;
     }
-    entered
+    let index = shared.idle.claim()?;
+    shared.take_up(machine, &shared.processors[index as usize]);
+    machine.processor()
 }
 
 /// The machine has noticed that its processor is gone.
@@ -92,16 +95,12 @@ impl<'a> Entered<'a> {
         self.machine.bias.leave();
     }
 
-    /// Detached: takes an idle processor, if there is one; then nobody needs this one's place.
-    #[cold]
-    fn reattach(&mut self) {
-        if self.machine.locked.get().is_some() || !self.shared.idle.is_any_idle() {
-            return;
-        }
-        if let Some(index) = self.shared.idle.claim() {
-            self.shared.take_up(self.machine, &self.shared.processors[index as usize]);
-            self.processor = self.machine.processor();
-        }
+    /// The token once more, for the time of a call that is not inlined and not made each turn: the
+    /// caller's own has no address then, and stays in registers. In memory it was written in halves
+    /// and read back as a whole, which the processor cannot forward.
+    #[inline(always)]
+    pub(super) fn for_call(&self) -> Self {
+        Self { _not_send: std::marker::PhantomData, ..*self }
     }
 
     /// Makes a green thread runnable whose wait the caller has claimed: it goes first.

@@ -35,7 +35,7 @@ impl Entered<'_> {
     pub(super) fn next_local(&self, processor: &Processor) -> Option<NonNull<Green>> {
         let tick = processor.next_tick();
         if tick.is_multiple_of(POLL_INTERVAL) {
-            self.poll(processor);
+            self.for_call().poll(processor);
         }
         if tick.is_multiple_of(FAIRNESS_INTERVAL)
             && !self.shared.injectors.is_empty()

@@ -223,7 +223,7 @@ impl Entered<'_> {
                 }
             }
             Post::Requeue(green) => self.ready_behind(green),
-            Post::Exit(green) => self.finish(green),
+            Post::Exit(green) => self.for_call().finish(green),
         }
     }
 

@@ -42,7 +42,7 @@ impl Entered<'_> {
         let Some(processor) = self.processor else { return false };
         let tick = processor.next_tick();
         if tick.is_multiple_of(super::find::POLL_INTERVAL) {
-            self.poll(processor);
+            self.for_call().poll(processor);
         }
         processor.queue.is_empty() && self.shared.injectors.is_empty()
     }
