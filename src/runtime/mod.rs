@@ -65,6 +65,18 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
+    /// As [`try_default`](Self::try_default).
+    ///
+    /// # Panics
+    /// When it cannot be started: with the text of the [`BuildError`].
+    #[track_caller]
+    fn default_runtime() -> &'static Runtime {
+        match Self::try_default() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("cannot start the default runtime: {error}"),
+        }
+    }
+
     /// The runtime behind [`spawn()`] and [`run`] off green threads; never dropped. Whoever asks
     /// after a failure tries again.
     ///

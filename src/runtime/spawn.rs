@@ -74,7 +74,7 @@ impl Builder {
     /// stack can be had, or no OS thread for one that is [`pinned`](Builder::pinned); `Other` when
     /// the runtime is shut down. The runtime stays usable, and the closure is dropped.
     ///
-    /// If the default runtime is needed and cannot be started: the [`BuildError`](crate::BuildError),
+    /// If the default runtime is needed and cannot be started: the [`BuildError`],
     /// with the kind of the kernel's error if there was one. The next spawn tries again.
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
@@ -165,13 +165,17 @@ impl Builder {
 /// When the default one cannot be started: with the text of the error.
 #[track_caller]
 pub(super) fn with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> R {
-    match try_with_runtime(f) {
-        Ok(value) => value,
-        Err(error) => panic!("cannot start the default runtime: {error}"),
+    match crate::green::current().filter(|green| !green.runtime.get().is_null()) {
+        // SAFETY: the running green thread has not finished, so its runtime lives.
+        Some(green) => f(unsafe { Shared::of(green) }),
+        None => f(Runtime::default_runtime().shared()),
     }
 }
 
-/// Calls `f` with the runtime of the caller, or with the default one.
+/// As [`with_runtime`].
+///
+/// # Errors
+/// When the default one cannot be started.
 fn try_with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> Result<R, BuildError> {
     match crate::green::current().filter(|green| !green.runtime.get().is_null()) {
         // SAFETY: the running green thread has not finished, so its runtime lives.

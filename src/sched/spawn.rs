@@ -39,39 +39,36 @@ impl Shared {
         order: Order,
         put: impl FnOnce(&Stage),
     ) -> io::Result<NonNull<Green>> {
-        if order.flags.pinned && self.carriage == Carriage::Machines {
-            return self.spawn_tied(order, put);
+        // NOTE: no further layer around what follows: `put` holds the closure, which a build without
+        // optimisation copies onto the stack once for each.
+        let is_tied = order.flags.pinned && self.carriage == Carriage::Machines;
+        if is_tied {
+            self.tie_fresh()?;
         }
-        self.spawn_any(order, put)
+        let spawned = match current_green() {
+            Some(me) if me.runtime.get() == std::ptr::from_ref(self).cast() => {
+                self.spawn_inside(me, order, put)
+            }
+            _ => self.spawn_outside(order, put),
+        };
+        if is_tied && spawned.is_err() {
+            self.spares.ties.untie();
+        }
+        spawned
     }
 
-    /// One that is pinned from its first run: its tie is counted here.
+    /// For one that is pinned from its first run: counts its tie.
     ///
     /// # Switches
     #[cold]
-    fn spawn_tied(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
+    fn tie_fresh(&self) -> io::Result<()> {
         if super::fork::in_child() {
             return Err(stayed_behind());
         }
         if self.is_closing() {
             return Err(refused());
         }
-        self.tie()?;
-        let spawned = self.spawn_any(order, put);
-        if spawned.is_err() {
-            self.spares.ties.untie();
-        }
-        spawned
-    }
-
-    #[inline]
-    fn spawn_any(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
-        match current_green() {
-            Some(me) if me.runtime.get() == std::ptr::from_ref(self).cast() => {
-                self.spawn_inside(me, order, put)
-            }
-            _ => self.spawn_outside(order, put),
-        }
+        self.tie()
     }
 
     /// From a green thread of this runtime.
