@@ -26,9 +26,15 @@ struct Path(PathBuf);
 impl Path {
     fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gthread-net-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name))
+        // A process that had this number before may have left its own behind.
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("gthread-net-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            if path.symlink_metadata().is_err() {
+                return Self(path);
+            }
+        }
     }
 }
 

@@ -287,6 +287,23 @@ fn armed() -> usize {
     gthread::inspect::dump().processors.iter().map(|processor| processor.timers).sum()
 }
 
+/// Parks a thousand with timeouts, and wakes them when all are armed; how many the shelves held.
+fn armed_while_a_thousand_park() -> usize {
+    let parked: Vec<_> =
+        (0..1_000).map(|_| gthread::spawn(|| gthread::park_timeout(LONG))).collect();
+    let waits = || {
+        let dump = gthread::inspect::dump();
+        dump.green_threads.iter().filter(|green| green.state.contains("park")).count()
+    };
+    while waits() < 1_000 {
+        gthread::yield_now();
+    }
+    let armed = armed();
+    parked.iter().for_each(|parked| parked.thread().unpark());
+    parked.into_iter().for_each(|parked| parked.join().unwrap());
+    armed
+}
+
 #[test]
 fn timers_that_were_taken_back_are_gone() {
     // BenchmarkStop's garbage: a cancelled timer leaves nothing behind. In a process of its own,
@@ -298,22 +315,11 @@ fn timers_that_were_taken_back_are_gone() {
     let _dog = watch(name);
     let runtime = runtime(2);
     runtime.run(|| {
-        // All armed at once, so that the control below sees them.
-        let parked: Vec<_> =
-            (0..1_000).map(|_| gthread::spawn(|| gthread::park_timeout(LONG))).collect();
-        let waits = || {
-            let dump = gthread::inspect::dump();
-            dump.green_threads.iter().filter(|green| green.state.contains("park")).count()
-        };
-        while waits() < 1_000 {
-            gthread::yield_now();
-        }
-        // Those that had lost their processor have armed on the shelf of all.
-        assert!(armed() > 0, "the control");
-        parked.iter().for_each(|parked| parked.thread().unpark());
-        parked.into_iter().for_each(|parked| parked.join().unwrap());
+        // The control: they are seen. Those that had lost their processor have armed on the shelf of
+        // all, which the dump does not show: where all had, once more.
+        while armed_while_a_thousand_park() == 0 {}
         assert_eq!(armed(), 0);
-        // One after the other: 100,000 by a thread that finds its token in place of its deadline.
+        // One after the other: 50,000 by a thread that finds its token in place of its deadline.
         let waiter = gthread::spawn(|| {
             for _ in 0..50_000 {
                 gthread::park_timeout(LONG);

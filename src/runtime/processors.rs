@@ -83,9 +83,13 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("gthread-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
+            // A process that had this number before may have left its own behind.
+            let paths = (0..).map(|attempt: u32| {
+                let name = format!("gthread-{name}-{}-{attempt}", std::process::id());
+                std::env::temp_dir().join(name)
+            });
+            let mut paths = paths.take(1000);
+            Self(paths.find(|path| std::fs::create_dir(path).is_ok()).unwrap())
         }
         fn write(&self, group: &str, file: &str, text: &str) {
             let group = self.0.join(group);

@@ -266,6 +266,7 @@ pub(crate) fn silence_panics_on_purpose() {
                     || text.starts_with("failed to spawn a green thread")
                     || text.starts_with("failed to tie a green thread")
                     || text.starts_with("cannot start the default runtime")
+                    || text == "LazyLock instance has previously been poisoned"
             };
             if !message_of(info).is_some_and(is_on_purpose) {
                 previous(info);

@@ -2,9 +2,11 @@
 
 pub(crate) use crate::scheduler::yield_now;
 use crate::scheduler::{run, spawn};
+use std::ffi::{CString, OsString};
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -20,6 +22,10 @@ macro_rules! alone {
 
 const CHILD: &str = "GTHREAD_TEST_ALONE";
 
+/// Within which a test that has to pass ends: many times what it takes, for machines that others
+/// use too.
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+
 /// The function behind [`alone!`]; `place` is the path of a function inside the test.
 pub(crate) fn alone(place: &str, body: fn()) {
     let path = place.strip_suffix("::here").expect("a path");
@@ -29,7 +35,7 @@ pub(crate) fn alone(place: &str, body: fn()) {
         assert_eq!(PANICS.load(SeqCst), 0, "green threads that panicked");
         return;
     }
-    if let Outcome::Failed(outcome) = child(name, None, Duration::from_secs(120)) {
+    if let Outcome::Failed(outcome) = child(name, None, LIMIT) {
         panic!("{name}: {outcome}");
     }
 }
@@ -49,6 +55,8 @@ pub(crate) fn child(name: &str, setting: Option<(&str, &str)>, limit: Duration) 
     let mut command = Command::new(std::env::current_exe().expect("a program"));
     command.args(["--exact", name, "--nocapture", "--include-ignored"]).env(CHILD, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A server of names that is away, or drops what is asked by many at once, is not waited for long.
+    command.env("RES_OPTIONS", "timeout:1 attempts:1");
     command.envs(setting).process_group(0);
     let mut process = command.spawn().expect("a process");
     let mut streams: Vec<Box<dyn Read + Send>> = Vec::new();
@@ -147,22 +155,57 @@ pub(crate) fn each(count: usize, body: impl Fn(usize) + Send + Sync + 'static) {
     group.wait();
 }
 
-/// Compiles C to a shared object in a directory of this process; `None` without a compiler.
-pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+/// A compiled module, in a directory of its own that goes when this is dropped: what has been
+/// loaded stays.
+pub(crate) struct SharedObject(PathBuf);
+
+impl std::ops::Deref for SharedObject {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for SharedObject {
+    fn as_ref(&self) -> &Path {
+        self
+    }
+}
+
+impl Drop for SharedObject {
+    fn drop(&mut self) {
+        let directory = self.0.parent().expect("made with one");
+        std::fs::remove_dir_all(directory).expect("nobody else's");
+    }
+}
+
+/// Makes a directory that nobody has had before.
+fn new_directory() -> PathBuf {
+    let name = std::env::temp_dir().join("gthread-XXXXXX").into_os_string();
+    let name = CString::new(name.into_vec()).expect("a path").into_raw();
+    // SAFETY: a string of our own, of which the last six bytes are written to.
+    let made = unsafe { libc::mkdtemp(name) };
+    assert!(!made.is_null(), "{}", std::io::Error::last_os_error());
+    // SAFETY: from `into_raw` above, and as long as it was.
+    let name = unsafe { CString::from_raw(name) };
+    OsString::from_vec(name.into_bytes()).into()
+}
+
+/// Compiles C to a shared object; `None` without a compiler.
+pub(crate) fn shared_object(name: &str, source: &str, flags: &[&str]) -> Option<SharedObject> {
     if cfg!(target_feature = "crt-static") {
         eprintln!("note: skipped, a static program loads no modules");
         return None;
     }
-    let directory = std::env::temp_dir().join(format!("gthread-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let object = directory.join(format!("lib{name}.so"));
-    let text = directory.join(format!("{name}.c"));
+    let object = SharedObject(new_directory().join(format!("lib{name}.so")));
+    let text = object.with_file_name(format!("{name}.c"));
     std::fs::write(&text, source).expect("a file");
     let compiled = Command::new(std::env::var_os("CC").unwrap_or("cc".into()))
         .args(["-shared", "-fPIC", "-O1"])
         .args(flags)
         .arg("-o")
-        .args([&object, &text])
+        .args([&*object, &text])
         .status();
     match compiled {
         Ok(status) if status.success() => Some(object),

@@ -1,6 +1,6 @@
 //! Each fix has a test that fails without it, and thread-locals need the switch at all.
 
-use crate::harness::{Outcome, child};
+use crate::harness::{LIMIT, Outcome, child};
 use std::time::Duration;
 
 /// How often a test may pass without a fix by chance, because those that must meet on a carrier did
@@ -121,7 +121,7 @@ fn blocks_keep_libcs_words_where_they_cannot_be_lent() {
         "calls::a_forked_child_allocates_and_starts_threads",
         "loading::modules_are_loaded_and_unloaded_by_many_at_once",
     ] {
-        if let Outcome::Failed(outcome) = child(test, Some(setting), Duration::from_secs(60)) {
+        if let Outcome::Failed(outcome) = child(test, Some(setting), LIMIT) {
             panic!("{test}: {outcome}");
         }
     }
