@@ -32,8 +32,17 @@ enum Next {
     Stop,
 }
 
+/// How a machine begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its first message was sent before it had a thread, or it was on the list by then.
+    Granted,
+    /// It looks for work itself.
+    Spare,
+}
+
 /// The thread of a machine.
-pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
+pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>, start: Start) {
     // Without memory for it an overflow ends in the default action, unreported.
     let alternate = crate::stack::overflow::AlternateStack::new().ok();
     machine.thread_pointer.set(crate::arch::thread_pointer());
@@ -45,7 +54,10 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
         crate::alloc::prime_machine();
     }
     let lasting: &'static Machine = unlimited(machine);
-    let mut next = sleep(shared, machine);
+    let mut next = match start {
+        Start::Granted => sleep(shared, machine),
+        Start::Spare => acquire(shared, machine),
+    };
     while let Next::Run { searching } = next {
         next = turn(shared, machine, lasting, searching);
     }
@@ -214,7 +226,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
                 shared.take_up(machine, processor);
                 return Next::Run { searching: true };
             }
-        } else if cover.is_none() && !polls {
+        } else if cover.is_none() && !polls && shared.spares.ties.may_end() {
             return Next::Stop;
         } else {
             has_heir = false;
