@@ -4,7 +4,8 @@
 
 mod common;
 
-use gthread::alloc::{self, Collect, GthreadAlloc};
+use gthread::alloc::{self, Collect, GthreadAlloc, size_class};
+use std::alloc::Layout;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -118,5 +119,37 @@ fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
         thread.thread().unpark();
         thread.join().unwrap();
     }
+    runtime.shutdown();
+}
+
+/// What others free into the spans of a machine goes back though the machine allocates nothing any
+/// more: the one that sleeps in the poller gives its spans up, as those do that wait for a
+/// processor.
+#[test]
+fn a_machine_asleep_in_the_poller_gives_its_spans_up() {
+    // A size of which nothing else in this program has a block.
+    const BYTES: usize = 27_000;
+    let _watch = common::watch("a_machine_asleep_in_the_poller_gives_its_spans_up");
+    let spans = || {
+        let class = size_class(Layout::array::<u8>(BYTES).unwrap());
+        let stats = alloc::stats();
+        stats.classes.iter().find(|row| row.block_bytes == class).unwrap().spans
+    };
+    let runtime = common::runtime(1);
+    let listener = runtime.run(|| gthread::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let before = spans();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let waiting = runtime.spawn(move || {
+        sender.send(vec![1_u8; BYTES]).unwrap();
+        // The machine has nothing else to do: it sleeps in the poller until somebody comes.
+        listener.accept().map(drop)
+    });
+    drop(receiver.recv().unwrap());
+    while spans() > before {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _client = std::net::TcpStream::connect(address).unwrap();
+    waiting.join().unwrap().unwrap();
     runtime.shutdown();
 }

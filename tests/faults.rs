@@ -181,33 +181,64 @@ fn memory_that_cannot_be_given_back_is_kept() {
 }
 
 #[test]
-fn a_monitor_that_cannot_be_started_is_an_error_of_build() {
-    alone("a_monitor_that_cannot_be_started_is_an_error_of_build", || {
-        fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
-        let error = Runtime::builder().processors(1).build().expect_err("no thread");
-        assert_eq!(error.kind(), BuildErrorKind::System);
-        assert!(error.to_string().contains("cannot start a runtime"), "{error}");
-        clear();
-        assert_usable(&runtime(1));
+fn a_thread_that_cannot_be_started_is_an_error_of_build() {
+    alone("a_thread_that_cannot_be_started_is_an_error_of_build", || {
+        for (threads, what) in [(0, "first machine"), (1, "monitor")] {
+            for processors in [1, 4] {
+                fail(Fault::ThreadSpawn, threads, u64::MAX, libc::EAGAIN);
+                let error = Runtime::builder().processors(processors).build();
+                let error = error.expect_err("no thread");
+                assert_eq!(error.kind(), BuildErrorKind::System);
+                let text = error.to_string();
+                assert!(text.contains("cannot start a runtime") && text.contains(what), "{text}");
+                let source = std::error::Error::source(&error).expect("the kernel's error");
+                let source = source.downcast_ref::<std::io::Error>().expect("the kernel's error");
+                assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
+                assert_eq!(gthread::inspect::metrics().machines, 0, "the machine has ended");
+                clear();
+                assert_usable(&runtime(processors));
+            }
+        }
     });
 }
 
 #[test]
-fn a_first_machine_that_cannot_be_started_is_started_later() {
-    let text = alone("a_first_machine_that_cannot_be_started_is_started_later", || {
+fn the_default_runtime_is_an_error_of_spawn_until_it_can_be_started() {
+    alone("the_default_runtime_is_an_error_of_spawn_until_it_can_be_started", || {
+        common::silence_panics_on_purpose();
+        fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+        for _ in 0..2 {
+            let error = Builder::new().spawn(|| 5).expect_err("no thread");
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            assert!(error.to_string().contains("first machine"), "{error}");
+            assert!(std::panic::catch_unwind(|| gthread::spawn(|| 5)).is_err());
+            assert!(std::panic::catch_unwind(|| gthread::run(|| 5)).is_err());
+        }
+        clear();
+        assert_eq!(Builder::new().spawn(|| 5).unwrap().join().unwrap(), 5);
+        assert_eq!(gthread::run(|| gthread::spawn(|| 6).join().unwrap()), 6);
+    });
+}
+
+#[test]
+fn a_runtime_without_a_second_machine_goes_on_with_its_first() {
+    let text = alone("a_runtime_without_a_second_machine_goes_on_with_its_first", || {
         for processors in [1, 4] {
             let runtime = runtime(processors);
             fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
-            let handles: Vec<_> = (0..10).map(|i| runtime.spawn(move || i)).collect();
-            // It is tried again and again, also when all has been quiet for long.
+            // One that blocks, so that others want a second machine; tried again and again.
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let blocked = runtime.spawn(move || receiver.recv().unwrap());
+            let others: Vec<_> = (0..10).map(|i| runtime.spawn(move || i)).collect();
             eventually("it tries again", || calls(Fault::ThreadSpawn) >= 20);
-            assert!(handles.iter().all(|handle| !handle.is_finished()));
-            eventually("there is none", || gthread::inspect::metrics().machines == 0);
-            clear();
-            for (i, handle) in handles.into_iter().enumerate() {
+            assert_eq!(gthread::inspect::metrics().machines, 1);
+            sender.send(5).unwrap();
+            assert_eq!(blocked.join().unwrap(), 5);
+            for (i, handle) in others.into_iter().enumerate() {
                 assert_eq!(handle.join().unwrap(), i);
             }
             runtime.shutdown();
+            clear();
         }
     });
     if !text.is_empty() {
@@ -216,16 +247,49 @@ fn a_first_machine_that_cannot_be_started_is_started_later() {
 }
 
 #[test]
-fn a_runtime_that_never_got_a_machine_can_be_shut_down() {
-    alone("a_runtime_that_never_got_a_machine_can_be_shut_down", || {
-        let runtime = runtime(2);
-        fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
-        let handle = runtime.spawn(|| 5);
-        let survivors = runtime.shutdown_timeout(Duration::from_millis(20));
-        assert_eq!(survivors.len(), 1, "{survivors:?}");
-        drop(runtime);
-        clear();
-        assert_eq!(handle.join().unwrap(), 5, "it goes on when it can");
+fn a_machine_is_left_for_those_that_are_not_pinned() {
+    alone("a_machine_is_left_for_those_that_are_not_pinned", || {
+        common::silence_panics_on_purpose();
+        for processors in [1, 2] {
+            let runtime = runtime(processors);
+            fail(Fault::ThreadSpawn, 0, u64::MAX, libc::EAGAIN);
+            // With one machine nobody gets it for itself.
+            let error = Builder::new().pinned().spawn_on(&runtime, || ()).expect_err("no thread");
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            assert!(error.to_string().contains("left for the others"), "{error}");
+            runtime.run(|| {
+                let pin = std::panic::catch_unwind(gthread::pin_to_machine);
+                assert!(pin.is_err(), "there is no machine for it");
+                // And all goes on.
+                assert_eq!(gthread::spawn(|| 5).join().unwrap(), 5);
+            });
+            // With two, one does, and waits for those that the other runs; a second tie is refused.
+            fail(Fault::ThreadSpawn, 1, u64::MAX, libc::EAGAIN);
+            runtime.run(|| {
+                let _nested = (gthread::pin_to_machine(), gthread::pin_to_machine());
+                for _ in 0..10 {
+                    assert_eq!(gthread::spawn(|| 5).join().unwrap(), 5);
+                    assert!(Builder::new().pinned().spawn(|| ()).is_err());
+                }
+            });
+            // What was given back is to be had, in turn.
+            for _ in 0..10 {
+                let pinned = Builder::new().pinned();
+                let waits = || gthread::spawn(|| 5).join().unwrap();
+                assert_eq!(pinned.spawn_on(&runtime, waits).unwrap().join().unwrap(), 5);
+                runtime.run(|| drop(gthread::pin_to_machine()));
+            }
+            clear();
+            // And without the limit everybody gets one.
+            let pinned = || Builder::new().pinned().spawn_on(&runtime, gthread::park);
+            let all: Vec<_> = (0..10).map(|_| pinned().unwrap()).collect();
+            assert_eq!(runtime.run(|| gthread::spawn(|| 5).join().unwrap()), 5);
+            for handle in all {
+                handle.thread().unpark();
+                handle.join().unwrap();
+            }
+            runtime.shutdown();
+        }
     });
 }
 
@@ -260,7 +324,7 @@ fn a_runtime_goes_on_with_the_machines_it_has() {
         for machines in [1, 2, 3] {
             let runtime = runtime(4);
             // One at a time, so that none is started beyond the plan.
-            fail(Fault::ThreadSpawn, machines, u64::MAX, libc::EAGAIN);
+            fail(Fault::ThreadSpawn, machines - 1, u64::MAX, libc::EAGAIN);
             (0..5).for_each(|_| work_that_one_machine_can_do(&runtime));
             // An attempt counts while it is made.
             let machines_now = || gthread::inspect::metrics().machines;

@@ -12,7 +12,8 @@
 //! runs them in an order in which we would not be last.
 //!
 //! **fork**: `prepare` takes all locks in rank order, so the child finds every list whole.
-//! Caches of the threads that are gone stay as they were, and are never used again.
+//! Caches of the threads that are gone stay as they were, and are never used again. The handlers
+//! and the key are there before `main` ([`AT_START`]): no fork can come between.
 //!
 //! **Green threads** have thread-specific values of their own, so a cache is made on the
 //! machine's own thread pointer only: [`prime`] runs there before the first green thread.
@@ -128,6 +129,18 @@ pub(crate) fn start() -> Option<&'static Cache> {
 pub(crate) fn prime() {
     start();
 }
+
+/// Has what is done once done by the loader, while nobody else can be in the allocator or fork.
+// SAFETY: the loader calls what it finds in this section, with arguments that may be ignored; the
+// priority puts it before the program's own, which may allocate and start threads.
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static AT_START: extern "C" fn() = {
+    extern "C" fn at_start() {
+        key();
+    }
+    at_start
+};
 
 /// The key whose destructor is [`end`]: made once, together with all else that is done once.
 fn key() -> Option<thread_end::Key> {

@@ -19,7 +19,7 @@
 //! | `link` | whoever owns the right to run it (Inv. Once of the run queue), or the arena |
 //! | `stage` | the spawner until it is queued; the green thread; then whom `join` says |
 //! | `joiner` | the joiner before it sets `JOINER`; the exit after it has seen `JOINER` |
-//! | `vtable`, `runtime`, `id`, `name`, `location`, `stack_size` | written by the spawner before it is queued, constant until freed |
+//! | `vtable`, `runtime`, `id`, `name`, `location`, `stack_size` | written by the spawner before it is queued, constant until freed; `name` of an OS thread's by itself before its first handle |
 //! | `deadline_ns`, `has_own_mask` | the thread itself |
 //! | `pins`, `pinned_to` | the spawner, then the green thread itself; `pinned_to` the carrier of a fresh one; read by whoever owns the right to run it |
 //! | `is_marked` | whoever writes `name`, `pinned_to` or `deadline_ns`; the last owner |

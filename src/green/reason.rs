@@ -41,10 +41,12 @@ pub(crate) enum Reason {
     Input = 16,
     /// A descriptor to become writable.
     Output = 17,
+    /// A machine, before it is tied to one.
+    Machine = 18,
 }
 
 impl Reason {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Park,
         Self::Sleep,
         Self::Join,
@@ -63,6 +65,7 @@ impl Reason {
         Self::WaitGroup,
         Self::Input,
         Self::Output,
+        Self::Machine,
     ];
 
     /// The reason a byte stands for.
@@ -91,6 +94,7 @@ impl Reason {
             Self::WaitGroup => "wait group",
             Self::Input => "input",
             Self::Output => "output",
+            Self::Machine => "machine of its own",
         }
     }
 }

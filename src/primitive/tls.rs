@@ -51,6 +51,11 @@ pub(crate) fn at_thread_exit(f: fn(*const ())) -> bool {
     AT_EXIT.try_with(|at_exit| at_exit.0.set(Some(f))).is_ok()
 }
 
+/// Whether what [`at_thread_exit`] was given has been called, or cannot be: the OS thread ends.
+pub(crate) fn is_thread_exiting() -> bool {
+    AT_EXIT.try_with(|_| ()).is_err()
+}
+
 /// The word `current` of the running thread, untyped: `green` gives it its type.
 #[cfg_attr(not(any(gthread_tsan, gthread_asan)), inline(always))]
 #[cfg_attr(any(gthread_tsan, gthread_asan), inline(never))]

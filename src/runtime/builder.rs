@@ -6,6 +6,7 @@ use crate::own_tls;
 use crate::primitive::fence;
 use crate::sched::{Carriage, Shared};
 use crate::stack::{self, StackSize};
+use std::sync::Arc;
 
 /// The most processors one runtime can have.
 pub(crate) const PROCESSORS_MAX: usize = 1024;
@@ -59,11 +60,12 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Starts the runtime: its monitor now, its machines as they are needed.
+    /// Starts the runtime: its monitor and its first machine now, further machines as they are
+    /// needed. Where the system has no more threads it goes on with the machines it has.
     ///
     /// # Errors
     /// A value that is out of range, an environment variable with a value that is not accepted,
-    /// a process in which green threads would be unsound, or a system out of threads.
+    /// a process in which green threads would be unsound, or a system without two threads for it.
     pub fn build(self) -> Result<Runtime, BuildError> {
         let processors = self.checked_processors()?;
         let stack_size = self.checked_stack_size()?;
@@ -71,7 +73,8 @@ impl RuntimeBuilder {
         fence::choose();
         if self.os_threads {
             let shared = Shared::new(processors, stack_size, Carriage::OsThreads, 0);
-            let runtime = Runtime { shared: shared.map_err(system)?, monitor: None };
+            let shared = shared.map_err(|error| BuildError::of_system("its state", error))?;
+            let runtime = Runtime { shared, monitor: None };
             crate::sched::register(&runtime.shared);
             return Ok(runtime);
         }
@@ -91,20 +94,13 @@ impl RuntimeBuilder {
         own_tls::on_stack_asked(crate::sched::current_stack);
         own_tls::on_mask_changed(crate::sched::mask_changed);
         crate::sched::fork::prepare();
-        stack::overflow::install().map_err(system)?;
+        stack::overflow::install()
+            .map_err(|error| BuildError::of_system("the report of stack overflows", error))?;
         stack::overflow::set_namer(crate::inspect::name_for_overflow);
         let shared =
             Shared::new(processors, stack_size, Carriage::Machines, support.local_offset())
-                .map_err(system)?;
-        let watched = shared.clone();
-        let monitor = crate::own_tls::on_machine(|| {
-            crate::sys::schedule::spawn("gthread-monitor".into(), move || {
-                crate::sched::cast::main(&watched);
-            })
-        });
-        let runtime = Runtime { shared, monitor: Some(monitor.map_err(system)?) };
-        crate::sched::register(&runtime.shared);
-        Ok(runtime)
+                .map_err(|error| BuildError::of_system("its state", error))?;
+        start(shared)
     }
 
     fn checked_processors(&self) -> Result<u32, BuildError> {
@@ -149,6 +145,22 @@ fn processors_from_environment() -> Result<u32, BuildError> {
     }
 }
 
-fn system(error: std::io::Error) -> BuildError {
-    BuildError::new(BuildErrorKind::System, format!("cannot start a runtime: {error}"))
+/// Starts the first machine, which stays, and the monitor.
+fn start(shared: Arc<Shared>) -> Result<Runtime, BuildError> {
+    shared
+        .start_first()
+        .map_err(|error| BuildError::of_system("an OS thread for its first machine", error))?;
+    // From here on it is shut down if it fails.
+    let mut runtime = Runtime { shared, monitor: None };
+    crate::sched::register(&runtime.shared);
+    let watched = runtime.shared.clone();
+    let monitor = own_tls::on_machine(|| {
+        crate::sys::schedule::spawn("gthread-monitor".into(), move || {
+            crate::sched::cast::main(&watched);
+        })
+    });
+    let monitor =
+        monitor.map_err(|error| BuildError::of_system("an OS thread for its monitor", error))?;
+    runtime.monitor = Some(monitor);
+    Ok(runtime)
 }

@@ -1,6 +1,7 @@
 //! Why a runtime could not be built.
 
 use std::fmt;
+use std::io;
 
 /// Why [`RuntimeBuilder::build`](crate::RuntimeBuilder::build) failed.
 ///
@@ -9,6 +10,7 @@ use std::fmt;
 pub struct BuildError {
     kind: BuildErrorKind,
     text: String,
+    source: Option<io::Error>,
 }
 
 /// The kinds of [`BuildError`].
@@ -30,7 +32,13 @@ pub enum BuildErrorKind {
 
 impl BuildError {
     pub(crate) fn new(kind: BuildErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), source: None }
+    }
+
+    /// The system refused what `needed` says; the text names both.
+    pub(super) fn of_system(needed: &str, error: io::Error) -> Self {
+        let text = format!("cannot start a runtime: {needed}: {error}");
+        Self { kind: BuildErrorKind::System, text, source: Some(error) }
     }
 
     /// What kind of error it is.
@@ -45,4 +53,21 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl std::error::Error for BuildError {}
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<BuildError> for io::Error {
+    /// Of the kernel's kind, if it was the kernel; else `InvalidInput` or `Unsupported`.
+    fn from(error: BuildError) -> Self {
+        let kind = match (&error.source, error.kind) {
+            (Some(source), _) => source.kind(),
+            (None, BuildErrorKind::Unsupported) => io::ErrorKind::Unsupported,
+            (None, BuildErrorKind::System) => io::ErrorKind::Other,
+            (None, _) => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}

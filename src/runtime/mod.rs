@@ -29,6 +29,7 @@ pub use thread::{
 
 use crate::sched::Shared;
 use crate::sys::clock;
+use parking_lot::Mutex;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
@@ -64,16 +65,36 @@ impl Runtime {
         RuntimeBuilder::new()
     }
 
-    /// The runtime behind [`spawn()`] and [`run`] off green threads; never dropped.
+    /// As [`try_default`](Self::try_default).
     ///
     /// # Panics
     /// When it cannot be started: with the text of the [`BuildError`].
-    pub(crate) fn default_runtime() -> &'static Runtime {
-        static DEFAULT: OnceLock<Runtime> = OnceLock::new();
-        DEFAULT.get_or_init(|| match Runtime::builder().build() {
+    #[track_caller]
+    fn default_runtime() -> &'static Runtime {
+        match Self::try_default() {
             Ok(runtime) => runtime,
             Err(error) => panic!("cannot start the default runtime: {error}"),
-        })
+        }
+    }
+
+    /// The runtime behind [`spawn()`] and [`run`] off green threads; never dropped. Whoever asks
+    /// after a failure tries again.
+    ///
+    /// # Errors
+    /// As [`RuntimeBuilder::build`].
+    fn try_default() -> Result<&'static Runtime, BuildError> {
+        static DEFAULT: OnceLock<Runtime> = OnceLock::new();
+        static STARTING: Mutex<()> = Mutex::new(());
+        if let Some(runtime) = DEFAULT.get() {
+            return Ok(runtime);
+        }
+        // The callers are OS threads: green threads have a runtime.
+        let _one_at_a_time = STARTING.lock();
+        if let Some(runtime) = DEFAULT.get() {
+            return Ok(runtime);
+        }
+        let runtime = Runtime::builder().build()?;
+        Ok(DEFAULT.get_or_init(|| runtime))
     }
 
     /// Runs `f` as a green thread of this runtime and returns its value.

@@ -1,7 +1,7 @@
 //! Spawning: `Builder`, `spawn`, and the functions that know the closure's type.
 
 use super::join::JoinHandle;
-use super::{Runtime, Scope, ScopedJoinHandle};
+use super::{BuildError, Runtime, Scope, ScopedJoinHandle};
 use crate::green::stage::Stage;
 use crate::green::{Flags, Green, Vtable};
 use crate::sched::spawn::Order;
@@ -59,6 +59,9 @@ impl Builder {
     /// issuer). When it ends, the OS thread goes to others with its first signal mask, and with
     /// whatever else was changed about it; see [`pin_to_machine`](crate::pin_to_machine). Each
     /// switch to or from it costs a hand-over between OS threads.
+    ///
+    /// One OS thread is always left for green threads without one of their own. So to spawn it may
+    /// block the caller until one more OS thread has been started, and fails where none can be.
     pub fn pinned(mut self) -> Self {
         self.pinned = true;
         self
@@ -68,11 +71,11 @@ impl Builder {
     ///
     /// # Errors
     /// `InvalidInput` for a stack size out of range; `OutOfMemory` or the kernel's error when no
-    /// stack can be had; `Other` when the runtime is shut down. The runtime stays usable, and the
-    /// closure is dropped.
+    /// stack can be had, or no OS thread for one that is [`pinned`](Builder::pinned); `Other` when
+    /// the runtime is shut down. The runtime stays usable, and the closure is dropped.
     ///
-    /// # Panics
-    /// If the default runtime is needed and cannot be started.
+    /// If the default runtime is needed and cannot be started: the [`BuildError`],
+    /// with the kind of the kernel's error if there was one. The next spawn tries again.
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
@@ -81,7 +84,7 @@ impl Builder {
     {
         let location = Location::caller();
         // SAFETY: `F` and `T` are 'static, so nothing borrowed can end before the green thread.
-        with_runtime(|shared| unsafe { self.spawn_unchecked(shared, location, f, Free) })
+        try_with_runtime(|shared| unsafe { self.spawn_unchecked(shared, location, f, Free) })?
     }
 
     /// As [`Builder::spawn`], on the given runtime.
@@ -157,11 +160,27 @@ impl Builder {
 }
 
 /// Calls `f` with the runtime of the caller, or with the default one.
+///
+/// # Panics
+/// When the default one cannot be started: with the text of the error.
+#[track_caller]
 pub(super) fn with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> R {
     match crate::green::current().filter(|green| !green.runtime.get().is_null()) {
         // SAFETY: the running green thread has not finished, so its runtime lives.
         Some(green) => f(unsafe { Shared::of(green) }),
         None => f(Runtime::default_runtime().shared()),
+    }
+}
+
+/// As [`with_runtime`].
+///
+/// # Errors
+/// When the default one cannot be started.
+fn try_with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> Result<R, BuildError> {
+    match crate::green::current().filter(|green| !green.runtime.get().is_null()) {
+        // SAFETY: the running green thread has not finished, so its runtime lives.
+        Some(green) => Ok(f(unsafe { Shared::of(green) })),
+        None => Ok(f(Runtime::try_default()?.shared())),
     }
 }
 
@@ -192,8 +211,8 @@ pub(super) fn with_runtime<R>(f: impl FnOnce(&Shared) -> R) -> R {
 /// ```
 ///
 /// # Panics
-/// If no stack can be had or the runtime is shut down ([`Builder::spawn`] returns an error
-/// instead), or if the default runtime is needed and cannot be started.
+/// If no stack can be had, the runtime is shut down, or the default runtime is needed and cannot be
+/// started; [`Builder::spawn`] returns an error instead.
 #[track_caller]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where

@@ -78,8 +78,13 @@ impl fmt::Debug for Thread {
 }
 
 /// A handle of the running thread, green or not.
+///
+/// # Panics
+/// Where `std::thread::current` does: on an OS thread that comes to use this crate only in a
+/// destructor that runs when its thread-locals are gone, as those of thread-specific keys do. To
+/// wait there is fine.
 pub fn current() -> Thread {
-    let header = sched::current_or_adopt();
+    let header = sched::current_for_handle();
     header.join.retain();
     Thread { header: NonNull::from(header) }
 }
@@ -150,13 +155,24 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
 /// first signal mask back and goes to others. Whatever else was changed about it (priority, CPUs,
 /// namespaces) is for the caller to put back.
 ///
+/// One OS thread is always left for the green threads that are not tied; where there is only one,
+/// another one is started first, which blocks the green thread meanwhile.
+///
 /// The guard stays with its green thread:
 /// ```compile_fail,E0277
 /// let guard = gthread::pin_to_machine();
 /// gthread::spawn(move || drop(guard));
 /// ```
+///
+/// # Panics
+/// If no OS thread would be left for the others, and the system or the limit of 10,000 for a runtime
+/// permits no further one. [`Builder::pinned`](crate::Builder::pinned) has an error for it.
+#[track_caller]
 pub fn pin_to_machine() -> Pinned {
-    Pinned { is_green: sched::pin(), _not_send: PhantomData }
+    match sched::pin() {
+        Ok(is_green) => Pinned { is_green, _not_send: PhantomData },
+        Err(error) => panic!("failed to tie a green thread to its OS thread: {error}"),
+    }
 }
 
 /// Keeps a green thread on its OS thread; see [`pin_to_machine`].

@@ -1,8 +1,7 @@
-//! Giving the processor up, and machines of one's own.
+//! Giving the processor up.
 
 use super::enter::{current_green, enter};
 use super::shared::Shared;
-use crate::machine::Machine;
 use crate::processor::Processor;
 
 impl Shared {
@@ -67,59 +66,4 @@ pub(crate) fn blocking<T>(f: impl FnOnce() -> T) -> T {
         entered.leave();
     }
     f()
-}
-
-/// Ties the running green thread to the OS thread it is on, until [`unpin`]; nests. `false` off
-/// green threads, where there is nothing to tie.
-pub(crate) fn pin() -> bool {
-    let Some(me) = current_green() else { return false };
-    let entered = enter(me);
-    let pins = me.pins.get();
-    me.pins.set(pins + 1);
-    if me.pinned_to.get().is_null() {
-        me.pin_to(std::ptr::from_ref(entered.machine).cast());
-        entered.machine.locked.set(Some(std::ptr::NonNull::from(me)));
-    }
-    entered.leave();
-    true
-}
-
-/// The running green thread has changed the signal mask of its machine: it is pinned as long as that
-/// is another than the machine's own, which everybody else runs with.
-///
-/// Also called by a handler of a signal. What a handler does to the mask ends with it, so inside the
-/// runtime, which is not re-entrant, it is ignored. Elsewhere it pins, at worst for longer than
-/// needed: until the next change, or the end.
-pub(crate) fn mask_changed() {
-    let Some(me) = current_green() else { return };
-    // SAFETY: `me` runs here.
-    let machine = unsafe { Machine::of(me) };
-    if machine.bias.is_in_runtime() {
-        return;
-    }
-    match (machine.has_other_mask(), me.has_own_mask.get()) {
-        (true, false) => {
-            pin();
-            me.has_own_mask.set(true);
-        }
-        (false, true) => {
-            me.has_own_mask.set(false);
-            unpin();
-        }
-        _ => {}
-    }
-}
-
-/// Ends one [`pin`].
-pub(crate) fn unpin() {
-    let Some(me) = current_green() else { return };
-    let entered = enter(me);
-    let pins = me.pins.get() - 1;
-    me.pins.set(pins);
-    if pins == 0 {
-        me.pinned_to.set(std::ptr::null());
-        entered.machine.locked.set(None);
-        entered.machine.restore_mask();
-    }
-    entered.leave();
 }

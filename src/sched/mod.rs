@@ -20,6 +20,9 @@ mod relay_model;
 pub(crate) mod spare_list;
 #[cfg(all(test, loom))]
 mod spare_model;
+mod ties;
+#[cfg(all(test, loom))]
+mod ties_model;
 pub(crate) mod timekeeper;
 #[cfg(all(test, loom))]
 mod timekeeper_model;
@@ -49,11 +52,13 @@ cfg_if::cfg_if! {
         mod spin;
         mod suspect;
         mod switch;
+        mod tie;
         mod timeout;
         mod wait;
         mod yielding;
 
-        pub(crate) use blocking::{blocking, mask_changed, pin, unpin};
+        pub(crate) use blocking::blocking;
+        pub(crate) use tie::{mask_changed, pin, unpin};
         pub(crate) use enter::{current_stack, free_header};
         pub(crate) use spawn::cancel_unstarted;
         pub(crate) use spin::may_spin;
@@ -62,7 +67,7 @@ cfg_if::cfg_if! {
         pub(crate) use timeout::{deadline_ns, earlier_deadline_ns, with_deadline};
         pub(crate) use crate::green::Token;
         pub(crate) use wait::{
-            Claimed, claim, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,
+            Claimed, claim, current_for_handle, current_or_adopt, ready_elsewhere, sleep_until, wait, wake,
         };
         pub(crate) use yielding::yield_now;
 

@@ -251,6 +251,7 @@ impl Monitor {
         }
         self.scavenge(now_ns);
         self.shared.fill_orders();
+        self.shared.fill_wishes();
         findings
     }
 

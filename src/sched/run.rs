@@ -32,8 +32,17 @@ enum Next {
     Stop,
 }
 
+/// How a machine begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its first message was sent before it had a thread, or it was on the list by then.
+    Granted,
+    /// It looks for work itself.
+    Spare,
+}
+
 /// The thread of a machine.
-pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
+pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>, start: Start) {
     // Without memory for it an overflow ends in the default action, unreported.
     let alternate = crate::stack::overflow::AlternateStack::new().ok();
     machine.thread_pointer.set(crate::arch::thread_pointer());
@@ -45,7 +54,10 @@ pub(super) fn main(shared: &Arc<Shared>, machine: &Arc<Machine>) {
         crate::alloc::prime_machine();
     }
     let lasting: &'static Machine = unlimited(machine);
-    let mut next = sleep(shared, machine);
+    let mut next = match start {
+        Start::Granted => sleep(shared, machine),
+        Start::Spare => acquire(shared, machine),
+    };
     while let Next::Run { searching } = next {
         next = turn(shared, machine, lasting, searching);
     }
@@ -168,6 +180,7 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
     // Whether another machine has got a processor from here: it comes to sleep after this one, and
     // covers then.
     let mut has_heir = false;
+    let mut has_flushed = !crate::alloc::is_in_use();
     loop {
         if shared.is_stopping() {
             return Next::Stop;
@@ -183,7 +196,14 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         let turn = shared.poller.get().filter(|_| is_any_idle).and_then(Poller::try_sleep);
         let polls = turn.is_some();
         let message = match turn {
-            Some(turn) => shared.sleep_in_poller(machine, turn, cover),
+            Some(turn) => {
+                let flush_ns = (!has_flushed).then(|| now_ns() + FLUSH_NS);
+                let until = cover.into_iter().chain(flush_ns).min();
+                let message = shared.sleep_in_poller(machine, turn, until);
+                // Back here, it does not hold the turn: others may poll meanwhile.
+                has_flushed |= message.is_none() && flush_if_due(flush_ns);
+                message
+            }
             None => {
                 let keep = shared.processors.len() + 2;
                 let limit = cover.or_else(|| shared.spares.idle_limit_ns(keep, now_ns()));
@@ -206,13 +226,22 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
                 shared.take_up(machine, processor);
                 return Next::Run { searching: true };
             }
-        } else if cover.is_none() && !polls {
+        } else if cover.is_none() && !polls && shared.spares.ties.may_end() {
             return Next::Stop;
         } else {
             has_heir = false;
         }
         shared.spares.push(machine);
     }
+}
+
+/// Gives up what the cache of the allocator holds if it is time; whether it was.
+fn flush_if_due(flush_ns: Option<u64>) -> bool {
+    let is_due = flush_ns.is_some_and(|flush_ns| now_ns() >= flush_ns);
+    if is_due {
+        crate::alloc::flush_machine();
+    }
+    is_due
 }
 
 /// Receives a message; a machine that has had none for a while gives up what its cache of the

@@ -3,8 +3,11 @@
 //! The sleeping ones are on a list ([`SpareList`]); the message that one is sent is a processor, or
 //! [`STOP`].
 
+use super::run::Start;
 use super::shared::Shared;
 use super::spare_list::SpareList;
+use super::tie::Wishes;
+use super::ties::Ties;
 use crate::machine::{Machine, Slice};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::lock::{Lock, Rank};
@@ -26,6 +29,10 @@ pub(crate) struct Spares {
     threads: Lock<Vec<std::thread::JoinHandle<()>>>,
     /// How many machines have a thread.
     running: AtomicU32,
+    /// How many of them are left for green threads without a machine of their own.
+    pub(super) ties: Ties,
+    /// Who waits for one to be started.
+    pub(super) wishes: Wishes,
 }
 
 impl std::ops::Deref for Spares {
@@ -40,7 +47,13 @@ impl Spares {
     /// No machines.
     pub(crate) fn new() -> Self {
         let threads = Lock::new(Rank(20), Vec::new());
-        Self { list: SpareList::new(), threads, running: AtomicU32::new(0) }
+        Self {
+            list: SpareList::new(),
+            threads,
+            running: AtomicU32::new(0),
+            ties: Ties::new(),
+            wishes: Wishes::new(),
+        }
     }
 
     /// Until when a machine that is about to sleep waits before it ends its thread; `None`: it is
@@ -139,7 +152,7 @@ impl Shared {
     fn grant_to_new(&self, processor: &Processor) {
         let machine = self.spares.vacant(Machine::new);
         self.send(&machine, std::ptr::from_ref(processor) as usize);
-        if let Err(error) = self.start_machine(machine.clone()) {
+        if let Err(error) = self.start_machine(machine.clone(), Start::Granted) {
             // Nobody reads the message: the machine has no thread.
             let _ = machine.parker.receive(Some(0));
             self.spares.vacate(machine);
@@ -152,23 +165,46 @@ impl Shared {
         }
     }
 
-    fn start_machine(&self, machine: Arc<Machine>) -> std::io::Result<()> {
+    /// Builder: starts the first machine, which stays. So there is always one (Inv. OneForAll).
+    ///
+    /// # Errors
+    /// The kernel's; the runtime is of no use then.
+    pub(crate) fn start_first(&self) -> std::io::Result<()> {
+        let machine = self.spares.vacant(Machine::new);
+        // Before it has a thread, so that the first spawn finds it: nobody else has the runtime yet.
+        self.spares.push(&machine);
+        self.start_machine(machine, Start::Granted)
+    }
+
+    /// Monitor: starts a machine that looks for work by itself.
+    pub(super) fn start_spare(&self) -> std::io::Result<()> {
+        let machine = self.spares.vacant(Machine::new);
+        let started = self.start_machine(machine.clone(), Start::Spare);
+        if started.is_err() {
+            self.spares.vacate(machine);
+        }
+        started
+    }
+
+    fn start_machine(&self, machine: Arc<Machine>, start: Start) -> std::io::Result<()> {
         // ORDERING: Relaxed; a count for the dump and the limit.
         let running = self.spares.running.fetch_add(1, Ordering::Relaxed) as usize;
-        // SAFETY: the caller is the monitor of this runtime, which keeps it alive by a strong count.
+        // SAFETY: the caller is the monitor of this runtime or its builder, which keep it alive by a
+        // strong count.
         let shared = unsafe { super::retain(self) };
         let started = if running >= MACHINES_MAX {
             Err(std::io::Error::other(format!("the limit of {MACHINES_MAX} machines is reached")))
         } else {
             crate::own_tls::on_machine(|| {
                 crate::sys::schedule::spawn(format!("gthread-{}", machine.index), move || {
-                    super::run::main(&shared, &machine);
+                    super::run::main(&shared, &machine, start);
                 })
             })
         };
         match started {
             Ok(thread) => {
                 self.spares.keep_thread(thread);
+                self.spares.ties.note_started();
                 Ok(())
             }
             Err(error) => {

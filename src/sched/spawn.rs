@@ -31,19 +31,44 @@ impl Shared {
     ///
     /// # Errors
     /// Of the kind `Other` when the runtime is shut down, `OutOfMemory` or the kernel's error when
-    /// no stack or header can be had; `put` has not been called then.
+    /// no stack or header can be had, or no machine for one that is pinned; `put` has not been called
+    /// then.
     #[inline]
     pub(crate) fn spawn(
         &self,
         order: Order,
         put: impl FnOnce(&Stage),
     ) -> io::Result<NonNull<Green>> {
-        match current_green() {
+        // NOTE: no further layer around what follows: `put` holds the closure, which a build without
+        // optimisation copies onto the stack once for each.
+        let is_tied = order.flags.pinned && self.carriage == Carriage::Machines;
+        if is_tied {
+            self.tie_fresh()?;
+        }
+        let spawned = match current_green() {
             Some(me) if me.runtime.get() == std::ptr::from_ref(self).cast() => {
                 self.spawn_inside(me, order, put)
             }
             _ => self.spawn_outside(order, put),
+        };
+        if is_tied && spawned.is_err() {
+            self.spares.ties.untie();
         }
+        spawned
+    }
+
+    /// For one that is pinned from its first run: counts its tie.
+    ///
+    /// # Switches
+    #[cold]
+    fn tie_fresh(&self) -> io::Result<()> {
+        if super::fork::in_child() {
+            return Err(stayed_behind());
+        }
+        if self.is_closing() {
+            return Err(refused());
+        }
+        self.tie()
     }
 
     /// From a green thread of this runtime.
@@ -84,9 +109,7 @@ impl Shared {
     #[cold]
     fn spawn_outside(&self, order: Order, put: impl FnOnce(&Stage)) -> io::Result<NonNull<Green>> {
         if super::fork::in_child() {
-            return Err(io::Error::other(
-                "the runtime stayed behind in the parent of this process",
-            ));
+            return Err(stayed_behind());
         }
         let header = arena::take().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         // SAFETY: taken from the arena, so it is ours alone.
@@ -174,6 +197,11 @@ impl Entered<'_> {
         });
         Ok(header)
     }
+}
+
+/// What a spawner is told in the child of a fork.
+fn stayed_behind() -> io::Error {
+    io::Error::other("the runtime stayed behind in the parent of this process")
 }
 
 /// What a spawner is told after the runtime was shut down.

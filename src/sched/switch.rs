@@ -256,6 +256,7 @@ impl Entered<'_> {
         if self.machine.locked.get() == Some(ended) {
             self.machine.locked.set(None);
             self.machine.restore_mask();
+            self.shared.spares.ties.untie();
         }
         match green.join.finish() {
             Finished::Done => {}

@@ -166,6 +166,28 @@ pub(crate) fn current_or_adopt() -> &'static Green {
     crate::green::current().unwrap_or_else(adopt)
 }
 
+/// As [`current_or_adopt`], for a handle: an OS thread's header is given the thread's name.
+///
+/// Not at its first wait, because `std` panics when it is asked for the name of a thread whose
+/// thread-locals are gone.
+///
+/// # Panics
+/// As `std::thread::current`, if the OS thread gets its header here, in such a late destructor.
+pub(crate) fn current_for_handle() -> &'static Green {
+    let me = current_or_adopt();
+    let is_adopted = me.kind.get() == Kind::Thread && me.runtime.get().is_null();
+    if is_adopted
+        && me.name().is_none()
+        && !tls::is_thread_exiting()
+        && let Some(name) = std::thread::current().name()
+    {
+        // SAFETY: only handles read it, which are made by this thread, here, after its name is set.
+        // A name that `std` has not told once it never tells.
+        unsafe { me.set_name(Some(std::sync::Arc::from(name))) };
+    }
+    me
+}
+
 /// Gives the running OS thread a header.
 #[cold]
 fn adopt() -> &'static Green {
@@ -176,13 +198,8 @@ fn adopt() -> &'static Green {
     let header: &'static Green = unsafe { &*green.as_ptr() };
     header.kind.set(Kind::Thread);
     header.id.set(crate::processor::Processor::next_id_global());
-    // A thread that ends has no name any more: `std` panics when it is asked for it too late, as in
-    // the destructor of a thread-specific key.
-    let name = tls::at_thread_exit(abandon)
-        .then(|| std::thread::current().name().map(std::sync::Arc::from))
-        .flatten();
-    // SAFETY: the header is not shared yet.
-    unsafe { header.set_name(name) };
+    // In a thread that ends already the header may be lost to reuse; it serves as well.
+    let _is_returned = tls::at_thread_exit(abandon);
     header.set_phase(crate::green::Phase::Running);
     // Last: from here on the dump may look at it.
     header.join.reset(1);
