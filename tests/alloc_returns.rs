@@ -91,6 +91,17 @@ fn switches() -> u64 {
     sum
 }
 
+/// Waits for half a second in which no thread of the runtime wakes; the watchdog ends a wait in vain.
+fn wait_for_sleep() {
+    loop {
+        let before = switches();
+        std::thread::sleep(Duration::from_millis(500));
+        if switches() == before {
+            break;
+        }
+    }
+}
+
 /// The scavenger's ticks end when there is nothing more to give back: half a second passes in
 /// which no thread of the runtime wakes, sooner or later.
 #[test]
@@ -99,7 +110,7 @@ fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
     // An unoptimised scavenger under load is slow, and one per cent is all it may use.
     let name = "a_program_with_parked_threads_and_freed_memory_falls_asleep";
     let _watch = common::Watchdog::new(name, Duration::from_secs(300));
-    let runtime = gthread::Runtime::builder().processors(2).build().unwrap();
+    let runtime = common::runtime(2);
     let threads: Vec<_> = (0..1000)
         .map(|seed| {
             runtime.spawn(move || {
@@ -108,13 +119,7 @@ fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
             })
         })
         .collect();
-    loop {
-        let before = switches();
-        std::thread::sleep(Duration::from_millis(500));
-        if switches() == before {
-            break;
-        }
-    }
+    wait_for_sleep();
     for thread in threads {
         thread.thread().unpark();
         thread.join().unwrap();
@@ -124,9 +129,10 @@ fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
 
 /// What others free into the spans of a machine goes back though the machine allocates nothing any
 /// more: the one that sleeps in the poller gives its spans up, as those do that wait for a
-/// processor.
+/// processor. It does so once, and sleeps on.
 #[test]
 fn a_machine_asleep_in_the_poller_gives_its_spans_up() {
+    let _alone = alone();
     // A size of which nothing else in this program has a block.
     const BYTES: usize = 27_000;
     let _watch = common::watch("a_machine_asleep_in_the_poller_gives_its_spans_up");
@@ -149,6 +155,7 @@ fn a_machine_asleep_in_the_poller_gives_its_spans_up() {
     while spans() > before {
         std::thread::sleep(Duration::from_millis(5));
     }
+    wait_for_sleep();
     let _client = std::net::TcpStream::connect(address).unwrap();
     waiting.join().unwrap().unwrap();
     runtime.shutdown();

@@ -180,7 +180,8 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
     // Whether another machine has got a processor from here: it comes to sleep after this one, and
     // covers then.
     let mut has_heir = false;
-    let mut has_flushed = !crate::alloc::is_in_use();
+    // Once for the whole sleep: who wakes early in the poller comes back for the rest.
+    let mut flush_ns = crate::alloc::is_in_use().then(|| now_ns() + FLUSH_NS);
     loop {
         if shared.is_stopping() {
             return Next::Stop;
@@ -197,11 +198,12 @@ fn sleep(shared: &Arc<Shared>, machine: &Arc<Machine>) -> Next {
         let polls = turn.is_some();
         let message = match turn {
             Some(turn) => {
-                let flush_ns = (!has_flushed).then(|| now_ns() + FLUSH_NS);
                 let until = cover.into_iter().chain(flush_ns).min();
                 let message = shared.sleep_in_poller(machine, turn, until);
                 // Back here, it does not hold the turn: others may poll meanwhile.
-                has_flushed |= message.is_none() && flush_if_due(flush_ns);
+                if message.is_none() && flush_if_due(flush_ns) {
+                    flush_ns = None;
+                }
                 message
             }
             None => {
