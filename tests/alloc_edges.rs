@@ -15,7 +15,6 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -24,13 +23,6 @@ use gthread::alloc::{self, Collect, GthreadAlloc};
 #[cfg_attr(not(feature = "test-allocator"), global_allocator)]
 #[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
-
-/// The tests look at the whole process: one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 #[test]
 fn destructors_of_keys_made_later_may_allocate_and_free() {
@@ -41,7 +33,7 @@ fn destructors_of_keys_made_later_may_allocate_and_free() {
         let more: Vec<String> = (0..100).map(|index| format!("{text} {index}")).collect();
         RUNS.fetch_add(more.len(), Ordering::Relaxed);
     }
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let mut key = 0;
     // SAFETY: `key` is a valid place, `last` takes what is set.
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(last)) }, 0);
@@ -59,7 +51,7 @@ fn destructors_of_keys_made_later_may_allocate_and_free() {
 
 #[test]
 fn everything_freed_goes_back_to_the_kernel() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let before = alloc::stats();
     let blocks: Vec<Vec<u8>> = (0..40_000).map(|index| vec![1; 64 + index % 8000]).collect();
     let peak = alloc::stats();
@@ -81,7 +73,7 @@ fn everything_freed_goes_back_to_the_kernel() {
 
 #[test]
 fn the_scavenger_gives_back_what_nobody_asks_it_for() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     assert!(alloc::start_scavenger());
     drop((0..40_000).map(|index| vec![1u8; 64 + index % 8000]).collect::<Vec<_>>());
     let _dog = common::watch("the_scavenger_gives_back_what_nobody_asks_it_for");
@@ -92,7 +84,7 @@ fn the_scavenger_gives_back_what_nobody_asks_it_for() {
 
 #[test]
 fn the_counts_of_the_statistics_are_those_of_the_program() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let layout = Layout::from_size_align(3000, 8).expect("valid");
     let class = alloc::size_class(layout);
     let live = || {

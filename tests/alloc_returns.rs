@@ -7,24 +7,16 @@ mod common;
 use gthread::alloc::{self, Collect, GthreadAlloc, size_class};
 use std::alloc::Layout;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 #[cfg_attr(not(feature = "test-allocator"), global_allocator)]
 #[cfg_attr(feature = "test-allocator", allow(dead_code))]
 static GLOBAL: GthreadAlloc = GthreadAlloc::new();
 
-/// The tests look at the whole process: one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// Nobody allocates, nobody ticks but the monitor, and the processors are idle.
 #[test]
 fn the_monitor_gives_back_what_green_threads_have_freed() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _watch = common::watch("the_monitor_gives_back_what_green_threads_have_freed");
     // Looked at before anything is freed: the monitor may be quicker than this thread.
     let before = alloc::stats();
@@ -48,7 +40,7 @@ fn the_monitor_gives_back_what_green_threads_have_freed() {
 
 #[test]
 fn collect_everything_leaves_no_free_page_resident() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let blocks: Vec<Vec<u8>> = (0..5000).map(|at| vec![1; 16 + at % 3000]).collect();
     drop(blocks);
     alloc::collect(Collect::Everything);
@@ -106,7 +98,7 @@ fn wait_for_sleep() {
 /// which no thread of the runtime wakes, sooner or later.
 #[test]
 fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     // An unoptimised scavenger under load is slow, and one per cent is all it may use.
     let name = "a_program_with_parked_threads_and_freed_memory_falls_asleep";
     let _watch = common::Watchdog::new(name, Duration::from_secs(300));
@@ -132,7 +124,7 @@ fn a_program_with_parked_threads_and_freed_memory_falls_asleep() {
 /// processor. It does so once, and sleeps on.
 #[test]
 fn a_machine_asleep_in_the_poller_gives_its_spans_up() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     // A size of which nothing else in this program has a block.
     const BYTES: usize = 27_000;
     let _watch = common::watch("a_machine_asleep_in_the_poller_gives_its_spans_up");

@@ -10,8 +10,8 @@
 mod common;
 
 use common::{
-    CARRIERS, Carrier, assert_died_of, assert_passed, errors_of, in_child, is_child, runtime,
-    silence_panics_on_purpose, watch, with_each_carrier,
+    CARRIERS, Carrier, assert_died_of, assert_passed, errors_of, eventually, in_child, is_child,
+    runtime, silence_panics_on_purpose, watch, with_each_carrier,
 };
 use gthread::{BuildErrorKind, Builder, Runtime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,14 +23,6 @@ use std::time::{Duration, Instant};
 fn refused(builder: gthread::RuntimeBuilder) -> (BuildErrorKind, String) {
     let error = builder.build().expect_err("refused");
     (error.kind(), error.to_string())
-}
-
-/// Waits for a thing that happens soon, in other threads; the watchdog ends a wait in vain.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    println!("waits: {what}");
-    while !holds() {
-        std::thread::yield_now();
-    }
 }
 
 #[test]

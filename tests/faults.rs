@@ -12,7 +12,9 @@
 
 mod common;
 
-use common::{assert_died_of, assert_passed, errors_of, in_child, is_child, runtime, watch};
+use common::{
+    assert_died_of, assert_passed, errors_of, eventually, in_child, is_child, runtime, watch,
+};
 use gthread::fault::{Call as Fault, calls, clear, fail};
 use gthread::{BuildErrorKind, Builder, Runtime};
 use std::io::ErrorKind;
@@ -30,14 +32,6 @@ fn alone(name: &'static str, body: fn()) -> String {
     let output = in_child(name, &[]);
     assert_passed(&output);
     errors_of(&output)
-}
-
-/// Waits for a thing that happens soon, in other threads; the watchdog ends a wait in vain.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    println!("waits: {what}");
-    while !holds() {
-        std::thread::yield_now();
-    }
 }
 
 /// Parks green threads with stacks of many sizes until one cannot be spawned, or there are

@@ -32,16 +32,9 @@ fn assert_nothing_left(runtime: gthread::Runtime) {
     assert_eq!(metrics.stacks_bound, 0, "stacks are left");
 }
 
-/// The tests count process-wide things: one at a time.
-static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 #[test]
 fn a_hundred_thousand_spawns_and_joins_leave_nothing() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("spawn_join");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -74,7 +67,7 @@ fn skynet(number: u64, size: u64) -> u64 {
 
 #[test]
 fn skynet_adds_up() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("skynet");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -86,7 +79,7 @@ fn skynet_adds_up() {
 
 #[test]
 fn parks_and_unparks_are_never_lost() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("park_unpark");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -126,7 +119,7 @@ fn parks_and_unparks_are_never_lost() {
 
 #[test]
 fn park_timeouts_race_with_unparks() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("park_timeout");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -165,7 +158,7 @@ fn park_timeouts_race_with_unparks() {
 
 #[test]
 fn a_mixture_of_everything_ends() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("mixture");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -237,7 +230,7 @@ fn mixture(mut random: Random, depth: u32) {
 
 #[test]
 fn os_threads_wake_green_threads_and_are_woken() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("os_threads");
     for processors in PROCESSORS {
         let runtime = runtime(processors);
@@ -274,7 +267,7 @@ fn os_threads_wake_green_threads_and_are_woken() {
 
 #[test]
 fn runtimes_come_and_go() {
-    let _alone = alone();
+    let _alone = common::one_at_a_time();
     let _dog = watch("runtimes");
     for round in 0..20 * scale() {
         let runtime = runtime(1 + (round % 4) as usize);

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Prints the dump and aborts if the test has not ended in time.
@@ -107,6 +107,20 @@ impl Drop for Watchdog {
 /// a tenth of what they need and hides it, too.
 pub(crate) fn watch(name: &'static str) -> Watchdog {
     Watchdog::new(name, Duration::from_secs(180))
+}
+
+/// Waits for a thing that happens soon, in other threads; the watchdog ends a wait in vain.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+    println!("waits: {what}");
+    while !holds() {
+        std::thread::yield_now();
+    }
+}
+
+/// For tests that look at the whole process: one after the other, also after one that failed.
+pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A xorshift generator; its seed is printed, and taken from `GTHREAD_SEED`.
